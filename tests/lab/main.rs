@@ -1,0 +1,1 @@
+//! The real lab: libvirtd, guests, nftables. Needs root; `assets/test` runs it.

@@ -1,0 +1,1 @@
+//! Pure logic and views: no privilege, no process, no clock.
