@@ -3,6 +3,155 @@
 
 pub mod collector;
 pub mod firewall;
+pub mod host;
 pub mod libvirt;
 pub mod netlink;
 pub mod replay;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::model::facts::LibvirtFacts;
+use crate::model::firewall::FirewallFacts;
+use crate::model::kernel::CounterTable;
+use crate::model::{KernelFacts, Snapshot, SourceState, Timestamp};
+
+/// What a source hands to the collector. `None` facts mean: keep the last ones.
+#[derive(Debug)]
+pub enum Update {
+    /// From libvirt.
+    Libvirt {
+        /// How the source fares.
+        state: SourceState,
+        /// What it read.
+        facts: Option<Arc<LibvirtFacts>>,
+        /// The daemon's version, `9.0.0`.
+        version: Option<String>,
+    },
+    /// From rtnetlink.
+    Kernel {
+        /// How the source fares.
+        state: SourceState,
+        /// What it read.
+        facts: Option<Arc<KernelFacts>>,
+    },
+    /// Counters of all links.
+    Counters {
+        /// When they were read.
+        at: Timestamp,
+        /// The counters, host's side.
+        table: Arc<CounterTable>,
+    },
+    /// From nf_tables.
+    Firewall {
+        /// How the source fares.
+        state: SourceState,
+        /// What it read.
+        facts: Option<Arc<FirewallFacts>>,
+    },
+}
+
+/// Where a source sends what it read. Unbounded because the collector only ever keeps the newest.
+pub type Updates = mpsc::UnboundedSender<Update>;
+
+/// What to read, and how often.
+#[derive(Debug, Clone)]
+pub struct SourceOptions {
+    /// libvirt's URI; `None` is `LIBVIRT_DEFAULT_URI`, else `qemu:///system`.
+    pub uri: Option<String>,
+    /// Time between two reads of the counters.
+    pub tick: Duration,
+    /// Play this recording instead of reading the host.
+    pub replay: Option<PathBuf>,
+}
+
+/// The running sources.
+#[derive(Debug)]
+pub struct Sources {
+    /// The newest snapshot.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    refresh: Option<libvirt::Refresh>,
+    /// The URI in use.
+    pub uri: String,
+}
+
+/// Starts reading on the current runtime.
+///
+/// # Errors
+/// Only a recording can fail here; a source that is not there shows in the snapshot's health.
+pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
+    if let Some(path) = &options.replay {
+        let recording = replay::read(path)?;
+        let uri = recording.frames.first().map(|frame| frame.host.uri.clone()).unwrap_or_default();
+        return Ok(Sources { snapshots: replay::play(&recording), refresh: None, uri });
+    }
+    let uri = options
+        .uri
+        .clone()
+        .or_else(|| std::env::var("LIBVIRT_DEFAULT_URI").ok().filter(|uri| !uri.is_empty()));
+    let uri = uri.unwrap_or_else(|| "qemu:///system".to_owned());
+    let (updates, inbox) = mpsc::unbounded_channel();
+    let refresh = libvirt::spawn(uri.clone(), updates.clone());
+    netlink::spawn(updates.clone(), options.tick);
+    firewall::spawn(updates);
+    let snapshots = collector::spawn(inbox, host::read(&uri), refresh.clone());
+    Ok(Sources { snapshots, refresh: Some(refresh), uri })
+}
+
+impl Sources {
+    /// Asks libvirt for everything again, now.
+    pub fn refresh(&self) {
+        if let Some(refresh) = &self.refresh {
+            refresh.now();
+        }
+    }
+
+    /// The first snapshot in which every source has said something, or the newest one at the deadline.
+    pub async fn settled(&mut self, deadline: Duration) -> Arc<Snapshot> {
+        let settled = |snapshot: &Arc<Snapshot>| {
+            let health = &snapshot.health;
+            [&health.libvirt, &health.kernel, &health.firewall]
+                .iter()
+                .all(|state| **state != SourceState::Starting)
+        };
+        let _ = tokio::time::timeout(deadline, self.snapshots.wait_for(settled)).await;
+        self.snapshots.borrow().clone()
+    }
+}
+
+/// Now, by the wall clock.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Waiting time before the next try: 0.5 s, doubling to 5 s.
+#[derive(Debug, Clone)]
+pub struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(Self::FIRST)
+    }
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(500);
+    const MOST: Duration = Duration::from_secs(5);
+
+    /// How long to wait now; the next wait is twice that.
+    pub fn next_wait(&mut self) -> Duration {
+        let wait = self.0;
+        self.0 = (wait * 2).min(Self::MOST);
+        wait
+    }
+
+    /// It worked: start from the shortest wait again.
+    pub fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
+}

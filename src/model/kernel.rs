@@ -315,3 +315,16 @@ impl Counters {
 
 /// The counters of all links at one moment.
 pub type CounterTable = BTreeMap<IfIndex, Counters>;
+
+impl KernelFacts {
+    /// The route of the main table that the kernel would take to `address`: the longest prefix, then
+    /// the lowest metric. Routing rules and other tables are not looked at.
+    #[must_use]
+    pub fn route_to(&self, address: IpAddr) -> Option<&Route> {
+        const MAIN: u32 = 254;
+        self.routes
+            .iter()
+            .filter(|route| route.table == MAIN && route.destination.contains(&address))
+            .min_by_key(|route| (std::cmp::Reverse(route.destination.prefix_len()), route.metric))
+    }
+}

@@ -1,1 +1,120 @@
-//! Stub.
+//! Keeps the last facts of every source, joins them and publishes whole snapshots.
+//!
+//! A source that fails changes only its health here: its last figures stay. Latest wins: a reader
+//! that is slow sees fewer snapshots, never old ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::libvirt::Refresh;
+use super::{Update, now};
+use crate::model::facts::HostFacts;
+use crate::model::kernel::KernelFacts;
+use crate::model::rates::History;
+use crate::model::{Facts, Snapshot, topology};
+
+/// Changes that arrive within this time are published together.
+const DEBOUNCE: Duration = Duration::from_millis(40);
+
+/// The joined state between two updates. Pure: time comes in with the updates.
+#[derive(Debug)]
+pub struct Collector {
+    facts: Facts,
+    history: Arc<History>,
+    last: Option<Arc<Snapshot>>,
+}
+
+impl Collector {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(host: HostFacts) -> Self {
+        Self { facts: Facts { host, ..Facts::default() }, history: Arc::default(), last: None }
+    }
+
+    /// Takes what a source read.
+    pub fn take(&mut self, update: Update) {
+        let facts = &mut self.facts;
+        match update {
+            Update::Libvirt { state, facts: read, version } => {
+                facts.health.libvirt = state;
+                facts.libvirt = read.unwrap_or_else(|| Arc::clone(&facts.libvirt));
+                facts.host.libvirt_version = version.or(facts.host.libvirt_version.take());
+            }
+            Update::Kernel { state, facts: read } => {
+                facts.health.kernel = state;
+                facts.kernel = read.unwrap_or_else(|| Arc::clone(&facts.kernel));
+            }
+            Update::Counters { at, table } => {
+                Arc::make_mut(&mut self.history).push(at, &table);
+                facts.counters = table;
+                facts.taken_at = at;
+            }
+            Update::Firewall { state, facts: read } => {
+                facts.health.firewall = state;
+                facts.firewall = read.unwrap_or_else(|| Arc::clone(&facts.firewall));
+            }
+        }
+    }
+
+    /// The snapshot of everything taken so far.
+    pub fn join(&mut self) -> Arc<Snapshot> {
+        let mut facts = self.facts.clone();
+        facts.host.ssh_link = facts.host.ssh_peer.and_then(|peer| {
+            let route = facts.kernel.route_to(peer)?;
+            facts.kernel.links.iter().find(|link| Some(link.index) == route.oif).map(|link| link.name)
+        });
+        let joined = Arc::new(topology::join(facts, Arc::clone(&self.history), self.last.as_deref()));
+        self.last = Some(Arc::clone(&joined));
+        joined
+    }
+
+    /// Whether libvirt should be asked again: what it plugs (taps and macvtaps) came, went or moved.
+    #[must_use]
+    pub fn plugs_moved(&self, update: &Update) -> bool {
+        match update {
+            Update::Kernel { facts: Some(facts), .. } => plugs(facts) != plugs(&self.facts.kernel),
+            _ => false,
+        }
+    }
+}
+
+fn plugs(kernel: &KernelFacts) -> Vec<(crate::model::IfIndex, Option<crate::model::IfIndex>)> {
+    use crate::model::LinkKind;
+    let guest_side = |kind: &LinkKind| matches!(kind, LinkKind::Tap | LinkKind::Macvtap { .. });
+    kernel.links.iter().filter(|link| guest_side(&link.kind)).map(|link| (link.index, link.master)).collect()
+}
+
+/// Collects on a task of its own until all readers and all sources are gone.
+#[must_use]
+pub fn spawn(
+    mut inbox: mpsc::UnboundedReceiver<Update>,
+    host: HostFacts,
+    refresh: Refresh,
+) -> watch::Receiver<Arc<Snapshot>> {
+    let mut collector = Collector::new(host);
+    let (publish, snapshots) = watch::channel(collector.join());
+    tokio::spawn(async move {
+        while let Some(first) = inbox.recv().await {
+            let mut pending = vec![first];
+            tokio::time::sleep(DEBOUNCE).await;
+            while let Ok(more) = inbox.try_recv() {
+                pending.push(more);
+            }
+            for update in pending {
+                if collector.plugs_moved(&update) {
+                    refresh.now();
+                }
+                collector.take(update);
+            }
+            if collector.facts.taken_at.0 == 0 {
+                collector.facts.taken_at = now();
+            }
+            if publish.send(collector.join()).is_err() {
+                return;
+            }
+        }
+    });
+    snapshots
+}

@@ -1,1 +1,4 @@
-//! Stub.
+//! stub
+use super::Updates;
+/// Starts.
+pub fn spawn(_updates: Updates) {}
