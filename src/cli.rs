@@ -1,1 +1,92 @@
-//! Stub.
+//! The command line: arguments, and one file per subcommand.
+
+mod dump;
+mod show;
+mod table;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use color_eyre::eyre::{Result, WrapErr as _};
+
+use crate::source::SourceOptions;
+
+pub use show::{Section, ShowArgs};
+
+/// See how every guest NIC of this libvirt host reaches the world, and change it safely.
+///
+/// Without a command the terminal screen opens. rx and tx are the guest's: rx is what the guest received.
+#[derive(Debug, Parser)]
+#[command(name = "virt-net", version, max_term_width = 100)]
+pub struct Cli {
+    /// libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]
+    #[arg(short, long, value_name = "URI", global = true)]
+    pub connect: Option<String>,
+    /// Show a recording that `virt-net dump` wrote instead of this host
+    #[arg(long, value_name = "FILE", global = true)]
+    pub replay: Option<PathBuf>,
+    /// What to do; nothing: open the screen
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print bridges, ports, NICs, networks, leases and NAT rules as they are now
+    Show(ShowArgs),
+    /// Write everything the program reads of this host as JSON, for bug reports and --replay
+    Dump(dump::DumpArgs),
+}
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// Done, and verified where something was changed.
+    Done = 0,
+    /// Failed; what had been changed was put back.
+    Failed = 1,
+    /// The arguments make no sense, or there is no terminal.
+    Usage = 2,
+    /// Refused, with the reason; nothing was changed.
+    Refused = 3,
+}
+
+/// Runs what the arguments say.
+///
+/// # Errors
+/// What cannot be said in an exit status alone: the caller prints it and exits with 1.
+pub async fn run(cli: Cli) -> Result<ExitStatus> {
+    let options =
+        SourceOptions { uri: cli.connect.clone(), tick: Duration::from_secs(1), replay: cli.replay.clone() };
+    match cli.command {
+        None => Ok(ExitStatus::Usage),
+        Some(Command::Show(args)) => show::run(&args, &options).await,
+        Some(Command::Dump(args)) => dump::run(&args, &options).await,
+    }
+}
+
+/// Writes to standard output; a reader that has gone (`| head`) is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.wrap_err("write to standard output"),
+    }
+}
+
+/// Writes a line to standard error; nothing can be done where that fails.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "virt-net: {text}");
+}
+
+/// Tells an error with its causes in one line each, without a backtrace.
+pub fn report(error: &color_eyre::Report) {
+    complain(&error.to_string());
+    for cause in error.chain().skip(1) {
+        complain(&format!("  because {cause}"));
+    }
+}

@@ -159,6 +159,8 @@ pub struct Machine {
     pub emulator: Option<String>,
     /// Has the channel `org.qemu.guest_agent.0`.
     pub agent_channel: bool,
+    /// The agent inside the guest holds that channel open (live only).
+    pub agent_connected: bool,
 }
 
 /// One `<interface>` element.

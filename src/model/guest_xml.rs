@@ -53,11 +53,9 @@ pub(super) fn child_attribute<'a>(node: Node<'a, '_>, name: &str, attribute: &st
 fn parse_machine(root: Node<'_, '_>, devices: Option<Node<'_, '_>>) -> Machine {
     let os_type = child(root, "os").and_then(|os| child(os, "type"));
     let attribute = |name| os_type.and_then(|node| node.attribute(name)).map(str::to_owned);
-    let agent_channel = devices.is_some_and(|devices| {
-        devices
-            .children()
-            .filter(|node| node.has_tag_name("channel"))
-            .any(|channel| child_attribute(channel, "target", "name") == Some("org.qemu.guest_agent.0"))
+    let agent = devices.into_iter().flat_map(|devices| devices.children()).find_map(|node| {
+        let target = child(node, "target").filter(|_| node.has_tag_name("channel"))?;
+        (target.attribute("name") == Some("org.qemu.guest_agent.0")).then_some(target)
     });
     Machine {
         machine: attribute("machine"),
@@ -68,7 +66,8 @@ fn parse_machine(root: Node<'_, '_>, devices: Option<Node<'_, '_>>) -> Machine {
             .and_then(|devices| child(devices, "emulator"))
             .and_then(|node| node.text())
             .map(str::to_owned),
-        agent_channel,
+        agent_channel: agent.is_some(),
+        agent_connected: agent.and_then(|target| target.attribute("state")) == Some("connected"),
     }
 }
 

@@ -280,6 +280,8 @@ pub enum PortRole {
 pub struct GuestRule {
     /// The rule.
     pub rule: Rule,
+    /// The base chain it is reached from, the first one if several.
+    pub hook: Option<super::firewall::BaseHook>,
     /// It is in a nat hook or reached from one.
     pub nat: bool,
     /// Networks whose subnet or bridge it names.

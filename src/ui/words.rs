@@ -1,0 +1,261 @@
+//! PURE. The model in words, the same on the screen, in `show` and in a preview. Everything a guest
+//! or its owner chose comes out escaped.
+
+use crate::model::firewall::{Action, Match, Rule, Verdict};
+use crate::model::guest::NicSource;
+use crate::model::snapshot::{GuestRule, NicAddress};
+use crate::model::{Network, Nic, Snapshot, SourceState, Timestamp};
+
+use super::text::{escape, span};
+
+/// `network default`, `bridge virbr1`, `macvtap eth1 (bridge)`.
+#[must_use]
+pub fn source(source: &NicSource) -> String {
+    let plug = source.plug();
+    let text = match source {
+        NicSource::Direct { mode, .. } => format!("macvtap {plug} ({})", mode.word()),
+        NicSource::Network { portgroup: Some(group), .. } => format!("network {plug} ({group})"),
+        _ if plug.is_empty() => source.kind_word().to_owned(),
+        _ => format!("{} {plug}", source.kind_word()),
+    };
+    escape(&text).into_owned()
+}
+
+/// The source of a NIC with what the next boot has instead: `network default ⧗ bridge virbr1`.
+#[must_use]
+pub fn nic_source(nic: &Nic, clock: &str) -> String {
+    let now = nic.source().map_or_else(|| "–".to_owned(), source);
+    if !nic.pending {
+        return now;
+    }
+    match (&nic.live, &nic.next) {
+        (Some(live), Some(next)) if !live.source.same_plug(&next.source) => {
+            format!("{now} {clock}{}", source(&next.source))
+        }
+        (Some(_), None) => format!("{now} {clock}none"),
+        (None, Some(_)) => format!("{clock}{now}"),
+        _ => format!("{now} {clock}"),
+    }
+}
+
+/// The NIC's name on the host (tap or macvtap); `–` when it has none.
+#[must_use]
+pub fn nic_name(nic: &Nic) -> String {
+    nic.link_name.map_or_else(|| "–".to_owned(), |name| name.to_string())
+}
+
+/// The best address with the letter of its origin, or `–`.
+#[must_use]
+pub fn address(nic: &Nic) -> (String, char) {
+    nic.addresses
+        .iter()
+        .find(|seen| !seen.stale)
+        .or(nic.addresses.first())
+        .map_or_else(|| ("–".to_owned(), ' '), |seen| (seen.address.to_string(), origin_letter(seen)))
+}
+
+/// The letter of the origin; `?` for one that no longer fits where the NIC is plugged.
+#[must_use]
+pub fn origin_letter(seen: &NicAddress) -> char {
+    if seen.stale { '?' } else { seen.origin.letter() }
+}
+
+/// `.2–.254` where the prefix says the rest, else the whole range.
+#[must_use]
+pub fn dhcp(network: &Network) -> String {
+    let Some(definition) = network.current() else { return "–".to_owned() };
+    let mut texts: Vec<String> = Vec::new();
+    for subnet in &definition.subnets {
+        for range in &subnet.ranges {
+            texts.push(match (subnet.gateway.prefix_len(), range.start, range.end) {
+                (24.., std::net::IpAddr::V4(from), std::net::IpAddr::V4(to)) => {
+                    let ([.., from], [.., to]) = (from.octets(), to.octets());
+                    format!(".{from}–.{to}")
+                }
+                (_, from, to) => format!("{from}–{to}"),
+            });
+        }
+    }
+    if texts.is_empty() { "–".to_owned() } else { texts.join(", ") }
+}
+
+/// `192.168.122.0/24`, all subnets of a network.
+#[must_use]
+pub fn subnets(network: &Network) -> String {
+    let Some(definition) = network.current() else { return "–".to_owned() };
+    let texts: Vec<String> =
+        definition.subnets.iter().map(|subnet| subnet.gateway.trunc().to_string()).collect();
+    if texts.is_empty() { "–".to_owned() } else { texts.join(", ") }
+}
+
+/// `1/253`: leases in use and addresses there are; `–` without DHCP.
+#[must_use]
+pub fn leases(network: &Network) -> String {
+    match network.dhcp_size() {
+        0 => "–".to_owned(),
+        size => format!("{}/{size}", network.leases.len()),
+    }
+}
+
+/// Health of a source in a few words; the age is against `now`.
+#[must_use]
+pub fn health(state: &SourceState, now: Timestamp) -> String {
+    match state {
+        SourceState::Starting => "starting".to_owned(),
+        SourceState::Ok => "ok".to_owned(),
+        SourceState::Stale { since, reason } => {
+            format!("stale since {}: {}", span(now.millis_since(*since)), escape(reason))
+        }
+        SourceState::Denied { hint } => format!("no right: {}", escape(hint)),
+        SourceState::Down { since, error } => {
+            format!("down since {}: {}", span(now.millis_since(*since)), escape(error))
+        }
+    }
+}
+
+/// What a rule matches, in words.
+#[must_use]
+pub fn rule_match(rule: &Rule) -> String {
+    let mut from = None;
+    let mut to = None;
+    let mut rest: Vec<String> = Vec::new();
+    for part in &rule.matches {
+        match part {
+            Match::Source { nets, negated } => from = Some(nets_words(nets, *negated)),
+            Match::Destination { nets, negated: true } if Some(&nets_words(nets, false)) == from.as_ref() => {
+                to = Some("anywhere else".to_owned());
+            }
+            Match::Destination { nets, negated } => to = Some(nets_words(nets, *negated)),
+            Match::InInterface { name, negated } => rest.push(format!("in {}{name}", not(*negated))),
+            Match::OutInterface { name, negated } => rest.push(format!("out {}{name}", not(*negated))),
+            Match::Protocol { protocols, negated } => {
+                let names: Vec<String> = protocols.iter().map(|p| protocol(*p)).collect();
+                rest.push(format!("{}{}", not(*negated), names.join(",")));
+            }
+            Match::SourcePort { ranges, negated } => {
+                rest.push(format!("from port {}{}", not(*negated), ports(ranges)));
+            }
+            Match::DestinationPort { ranges, negated } => {
+                rest.push(format!("{}{}", not(*negated), ports(ranges)));
+            }
+            Match::CtState { states, negated } => rest.push(format!("{}{}", not(*negated), states.join(","))),
+            Match::NfProto { .. } => {}
+            Match::Opaque { text } => rest.push(format!("[{text}]")),
+        }
+    }
+    let mut words = match (from, to) {
+        (Some(from), Some(to)) => format!("{from} → {to}"),
+        (Some(from), None) => format!("{from} → anywhere"),
+        (None, Some(to)) => format!("→ {to}"),
+        (None, None) => String::new(),
+    };
+    if !rest.is_empty() {
+        if !words.is_empty() {
+            words.push_str("  ");
+        }
+        words.push_str(&rest.join(" "));
+    }
+    if words.is_empty() {
+        words.push_str("everything");
+    }
+    escape(&words).into_owned()
+}
+
+/// What a rule does, in words: `masquerade`, `dnat to 192.168.122.76:22`, `jump LIBVIRT_FWO`.
+#[must_use]
+pub fn rule_action(rule: &Rule) -> String {
+    let text = match &rule.action {
+        None => "count".to_owned(),
+        Some(Action::Verdict { verdict }) => verdict_word(*verdict).to_owned(),
+        Some(Action::Jump { chain }) => format!("jump {chain}"),
+        Some(Action::Goto { chain }) => format!("goto {chain}"),
+        Some(Action::Reject { with: Some(with) }) => format!("reject ({with})"),
+        Some(Action::Reject { with: None }) => "reject".to_owned(),
+        Some(Action::Masquerade { ports: None }) => "masquerade".to_owned(),
+        Some(Action::Masquerade { ports: Some((from, to)) }) => format!("masquerade ports {from}-{to}"),
+        Some(Action::Snat { address, ports }) => format!("snat to {}", nat_target(*address, *ports)),
+        Some(Action::Dnat { address, ports }) => format!("dnat to {}", nat_target(*address, *ports)),
+        Some(Action::Redirect { ports }) => format!("redirect {}", nat_target(None, *ports)),
+        Some(Action::Opaque { text }) => text.clone(),
+    };
+    escape(&text).into_owned()
+}
+
+/// The networks a rule is about, by name.
+#[must_use]
+pub fn rule_networks(snapshot: &Snapshot, rule: &GuestRule) -> String {
+    let names: Vec<String> = rule
+        .networks
+        .iter()
+        .filter_map(|id| snapshot.network(*id))
+        .map(|network| escape(&network.name).into_owned())
+        .collect();
+    names.join(", ")
+}
+
+const fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accept => "accept",
+        Verdict::Drop => "drop",
+        Verdict::Return => "return",
+        Verdict::Continue => "continue",
+        Verdict::Queue => "queue",
+    }
+}
+
+fn nat_target(address: Option<(std::net::IpAddr, std::net::IpAddr)>, ports: Option<(u16, u16)>) -> String {
+    let mut text = match address {
+        Some((from, to)) if from == to => from.to_string(),
+        Some((from, to)) => format!("{from}-{to}"),
+        None => String::new(),
+    };
+    match ports {
+        Some((from, to)) if from == to => text.push_str(&format!(":{from}")),
+        Some((from, to)) => text.push_str(&format!(":{from}-{to}")),
+        None => {}
+    }
+    text
+}
+
+fn nets_words(nets: &[ipnet::IpNet], negated: bool) -> String {
+    let words: Vec<String> =
+        nets.iter()
+            .map(|net| {
+                if net.prefix_len() == net.max_prefix_len() {
+                    net.addr().to_string()
+                } else {
+                    net.to_string()
+                }
+            })
+            .collect();
+    format!("{}{}", not(negated), words.join(","))
+}
+
+const fn not(negated: bool) -> &'static str {
+    if negated { "not " } else { "" }
+}
+
+fn ports(ranges: &[(u16, u16)]) -> String {
+    let words: Vec<String> = ranges
+        .iter()
+        .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") })
+        .collect();
+    words.join(",")
+}
+
+/// `tcp`, `udp`, …; the number for the rest.
+#[must_use]
+pub fn protocol(number: u8) -> String {
+    match number {
+        1 => "icmp",
+        2 => "igmp",
+        6 => "tcp",
+        17 => "udp",
+        47 => "gre",
+        50 => "esp",
+        58 => "icmpv6",
+        132 => "sctp",
+        other => return format!("proto {other}"),
+    }
+    .to_owned()
+}
