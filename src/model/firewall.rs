@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FirewallFacts {
+    /// When it was read.
+    pub read_at: super::ids::Timestamp,
     /// nf_tables generation id the dump belongs to; 0 for a fallback source.
     pub generation: u32,
     /// Where the rules were read from.

@@ -7,6 +7,7 @@
 mod addresses;
 mod bridges;
 mod nics;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub fn join(facts: Facts, history: Arc<History>, before: Option<&Snapshot>) -> S
     let host = Host::new(&facts);
     let nics = nics::join(&host, &history);
     let bridges = bridges::join(&host, &nics, &history);
+    let rules = rules::join(&host, before);
     let link_positions = facts.kernel.links.iter().enumerate().map(|(at, link)| (link.index, at)).collect();
     let changed = before.is_none_or(|before| !same_structure(&before.facts, &facts));
     Snapshot {
@@ -33,7 +35,7 @@ pub fn join(facts: Facts, history: Arc<History>, before: Option<&Snapshot>) -> S
         structure: before.map_or(0, |before| before.structure) + u64::from(changed),
         nics,
         bridges,
-        rules: Vec::new(),
+        rules,
         link_positions,
         history,
         facts,

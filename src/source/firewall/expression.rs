@@ -1,0 +1,537 @@
+//! PURE. A rule's expressions in order → matches and an action: a small machine with registers, as
+//! the kernel's own, that remembers where each register's value came from.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
+
+use super::attributes::{be32, find, find_be32, find_string, string};
+use super::decode::{Names, counter};
+use super::xt;
+use crate::model::firewall::{Action, Family, Match, RuleCounter, Verdict};
+use crate::model::ids::IfIndex;
+
+/// Where a register's value came from.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    InName,
+    OutName,
+    InIndex,
+    OutIndex,
+    NfProto,
+    L4Proto,
+    /// Source address, bytes loaded.
+    Source(usize),
+    /// Destination address, bytes loaded.
+    Destination(usize),
+    SourcePort,
+    DestinationPort,
+    CtState,
+    CtStatus,
+    /// An address under a mask.
+    Masked(Box<Value>, Vec<u8>),
+    Constant(Vec<u8>),
+    Opaque(String),
+}
+
+/// What a rule's expressions say.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    pub(super) matches: Vec<Match>,
+    pub(super) action: Option<Action>,
+    pub(super) counter: Option<RuleCounter>,
+    pub(super) comment: Option<String>,
+}
+
+/// The machine.
+pub(super) struct Expressions<'a> {
+    family: u8,
+    table: &'a str,
+    names: &'a mut dyn Names,
+    registers: BTreeMap<u32, Value>,
+    out: Decoded,
+}
+
+impl<'a> Expressions<'a> {
+    pub(super) fn new(family: u8, table: &'a str, names: &'a mut dyn Names) -> Self {
+        Self { family, table, names, registers: BTreeMap::new(), out: Decoded::default() }
+    }
+
+    pub(super) fn finish(self) -> Decoded {
+        self.out
+    }
+
+    /// Takes the next expression.
+    pub(super) fn take(&mut self, name: &str, data: &[u8]) {
+        let understood = match name {
+            "meta" => self.meta(data),
+            "payload" => self.payload(data),
+            "ct" => self.ct(data),
+            "bitwise" => self.bitwise(data),
+            "cmp" => self.cmp(data),
+            "range" => self.range(data),
+            "lookup" => self.lookup(data),
+            "immediate" => self.immediate(data),
+            "counter" => {
+                self.out.counter = Some(counter(data));
+                Some(())
+            }
+            "masq" => self.act(Action::Masquerade { ports: self.port_registers(data, 2, 3) }),
+            "redir" => self.act(Action::Redirect { ports: self.port_registers(data, 1, 2) }),
+            "nat" => self.nat(data),
+            "reject" => self.act(Action::Reject { with: reject_words(data) }),
+            "match" => self.xt_match(data),
+            "target" => self.xt_target(data),
+            _ => None,
+        };
+        if understood.is_none() {
+            self.opaque(name, data);
+        }
+    }
+
+    fn opaque(&mut self, name: &str, data: &[u8]) {
+        let hex = hex(data.get(..24).unwrap_or(data));
+        let text = if hex.is_empty() { name.to_owned() } else { format!("{name} 0x{hex}") };
+        // These only note something; the packet goes on.
+        if matches!(name, "log" | "notrack" | "dynset" | "objref" | "dup" | "secmark") {
+            self.out.action.get_or_insert(Action::Opaque { text });
+        } else {
+            self.out.matches.push(Match::Opaque { text });
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "every step answers whether it was understood")]
+    fn act(&mut self, action: Action) -> Option<()> {
+        self.out.action = Some(action);
+        Some(())
+    }
+
+    fn load(&mut self, register: Option<u32>, value: Value) -> Option<()> {
+        self.registers.insert(slot(register?), value);
+        Some(())
+    }
+
+    fn register(&self, register: Option<u32>) -> Option<Value> {
+        self.registers.get(&slot(register?)).cloned()
+    }
+
+    fn meta(&mut self, data: &[u8]) -> Option<()> {
+        let key = find_be32(data, 2)?;
+        if find(data, 3).is_some() {
+            return None;
+        }
+        let value = match key {
+            4 => Value::InIndex,
+            5 => Value::OutIndex,
+            6 => Value::InName,
+            7 => Value::OutName,
+            15 => Value::NfProto,
+            16 => Value::L4Proto,
+            other => Value::Opaque(meta_word(other)),
+        };
+        self.load(find_be32(data, 1), value)
+    }
+
+    fn payload(&mut self, data: &[u8]) -> Option<()> {
+        if find(data, 5).is_some() {
+            return None;
+        }
+        let (base, offset, length) = (find_be32(data, 2)?, find_be32(data, 3)?, find_be32(data, 4)?);
+        let bytes = usize::try_from(length).ok()?;
+        let ip6 = self.family == 10 || (self.family != 2 && length > 4);
+        let value = match (base, offset, length, ip6) {
+            (1, 9, 1, false) | (1, 6, 1, true) => Value::L4Proto,
+            (1, 12, 1..=4, false) | (1, 8, 1..=16, true) => Value::Source(bytes),
+            (1, 16, 1..=4, false) | (1, 24, 1..=16, true) => Value::Destination(bytes),
+            (2, 0, 2, _) => Value::SourcePort,
+            (2, 2, 2, _) => Value::DestinationPort,
+            _ => Value::Opaque(format!("@{},{},{}", payload_base(base), offset * 8, length * 8)),
+        };
+        self.load(find_be32(data, 1), value)
+    }
+
+    fn ct(&mut self, data: &[u8]) -> Option<()> {
+        let value = match find_be32(data, 2)? {
+            0 => Value::CtState,
+            2 => Value::CtStatus,
+            other => Value::Opaque(format!("ct key {other}")),
+        };
+        self.load(find_be32(data, 1), value)
+    }
+
+    fn bitwise(&mut self, data: &[u8]) -> Option<()> {
+        let value = self.register(find_be32(data, 1))?;
+        let mask = find(data, 4).and_then(|nested| find(nested, 1))?.to_vec();
+        let xor = find(data, 5).and_then(|nested| find(nested, 1)).unwrap_or_default();
+        let value = if xor.iter().all(|byte| *byte == 0) {
+            Value::Masked(Box::new(value), mask)
+        } else {
+            Value::Opaque("bitwise".to_owned())
+        };
+        self.load(find_be32(data, 2), value)
+    }
+
+    fn cmp(&mut self, data: &[u8]) -> Option<()> {
+        let value = self.register(find_be32(data, 1))?;
+        let constant = find(data, 3).and_then(|nested| find(nested, 1))?;
+        let operator = find_be32(data, 2)?;
+        let negated = operator == 1;
+        let part = match (&value, operator) {
+            (_, 0 | 1) => self.equals(&value, constant, negated)?,
+            (Value::SourcePort | Value::DestinationPort, 2..=5) => {
+                let port = u16::from_be_bytes(*constant.first_chunk()?);
+                let range = match operator {
+                    2 => (0, port.saturating_sub(1)),
+                    3 => (0, port),
+                    4 => (port.saturating_add(1), u16::MAX),
+                    _ => (port, u16::MAX),
+                };
+                ports(&value, vec![range], false)?
+            }
+            _ => return None,
+        };
+        self.out.matches.push(part);
+        Some(())
+    }
+
+    /// `value == constant`, or not.
+    fn equals(&self, value: &Value, constant: &[u8], negated: bool) -> Option<Match> {
+        Some(match value {
+            Value::InName => Match::InInterface { name: interface(constant), negated },
+            Value::OutName => Match::OutInterface { name: interface(constant), negated },
+            Value::InIndex => Match::InInterface { name: self.link(constant)?, negated },
+            Value::OutIndex => Match::OutInterface { name: self.link(constant)?, negated },
+            Value::NfProto if !negated => match constant.first()? {
+                2 => Match::NfProto { family: Family::Ip },
+                10 => Match::NfProto { family: Family::Ip6 },
+                _ => return None,
+            },
+            Value::L4Proto => Match::Protocol { protocols: vec![*constant.first()?], negated },
+            Value::Source(_) | Value::Destination(_) => {
+                let bits = constant.len().checked_mul(8)?;
+                address(value, vec![self.net(constant, bits)?], negated)?
+            }
+            Value::Masked(inner, mask) => match inner.as_ref() {
+                Value::Source(_) | Value::Destination(_) => {
+                    let net = self.net(constant, prefix_of(mask)?)?;
+                    address(inner, vec![net], negated)?
+                }
+                // `ct state & mask != 0` is how "any of these" is written.
+                Value::CtState if constant.iter().all(|byte| *byte == 0) => {
+                    Match::CtState { states: state_words(mask), negated: !negated }
+                }
+                Value::CtStatus if constant.iter().all(|byte| *byte == 0) => {
+                    Match::CtState { states: status_words(mask), negated: !negated }
+                }
+                _ => return None,
+            },
+            Value::CtState => Match::CtState { states: state_words(constant), negated },
+            Value::SourcePort | Value::DestinationPort => {
+                let port = u16::from_be_bytes(*constant.first_chunk()?);
+                ports(value, vec![(port, port)], negated)?
+            }
+            Value::Opaque(text) => {
+                let hex = hex(constant);
+                Match::Opaque { text: format!("{text} {} 0x{hex}", if negated { "!=" } else { "==" }) }
+            }
+            _ => return None,
+        })
+    }
+
+    fn range(&mut self, data: &[u8]) -> Option<()> {
+        let value = self.register(find_be32(data, 1))?;
+        let negated = find_be32(data, 2)? == 1;
+        let end = |kind| find(data, kind).and_then(|nested| find(nested, 1));
+        let (from, to) = (end(3)?, end(4)?);
+        let part = match &value {
+            Value::SourcePort | Value::DestinationPort => {
+                let port = |bytes: &[u8]| Some(u16::from_be_bytes(*bytes.first_chunk()?));
+                ports(&value, vec![(port(from)?, port(to)?)], negated)?
+            }
+            Value::Source(_) | Value::Destination(_) => address(&value, nets_between(from, to)?, negated)?,
+            _ => return None,
+        };
+        self.out.matches.push(part);
+        Some(())
+    }
+
+    fn lookup(&mut self, data: &[u8]) -> Option<()> {
+        let set = find_string(data, 1)?;
+        let value = self.register(find_be32(data, 2))?;
+        let negated = find_be32(data, 5).unwrap_or(0) & 1 == 1;
+        if let Some(destination) = find_be32(data, 3) {
+            // A map: its result is a verdict (register 0) or a value nobody can tell in advance.
+            let text = format!("map @{set}");
+            return if destination == 0 {
+                self.act(Action::Opaque { text: format!("verdict {text}") })
+            } else {
+                self.load(Some(destination), Value::Opaque(text))
+            };
+        }
+        let elements = self.names.set(self.family, self.table, &set)?;
+        let part = set_match(&value, &elements, negated).unwrap_or_else(|| Match::Opaque {
+            text: format!("{}in @{set}", if negated { "not " } else { "" }),
+        });
+        self.out.matches.push(part);
+        Some(())
+    }
+
+    fn immediate(&mut self, data: &[u8]) -> Option<()> {
+        let nested = find(data, 2)?;
+        if let Some(value) = find(nested, 1) {
+            return self.load(find_be32(data, 1), Value::Constant(value.to_vec()));
+        }
+        let verdict = find(nested, 2)?;
+        let chain = || find_string(verdict, 2);
+        let action = match find_be32(verdict, 1)?.cast_signed() {
+            0 => Action::Verdict { verdict: Verdict::Drop },
+            1 => Action::Verdict { verdict: Verdict::Accept },
+            -1 => Action::Verdict { verdict: Verdict::Continue },
+            -3 => Action::Jump { chain: chain()? },
+            -4 => Action::Goto { chain: chain()? },
+            -5 => Action::Verdict { verdict: Verdict::Return },
+            code if code & 0xff == 3 => Action::Verdict { verdict: Verdict::Queue },
+            _ => return None,
+        };
+        self.act(action)
+    }
+
+    fn nat(&mut self, data: &[u8]) -> Option<()> {
+        let constant = |kind| match self.register(find_be32(data, kind)) {
+            Some(Value::Constant(bytes)) => Some(bytes),
+            _ => None,
+        };
+        let first = constant(3);
+        let last = constant(4).or_else(|| first.clone());
+        let address = first.zip(last).and_then(|(first, last)| Some((ip(&first)?, ip(&last)?)));
+        let ports = self.port_registers(data, 5, 6);
+        match find_be32(data, 1)? {
+            0 => self.act(Action::Snat { address, ports }),
+            1 => self.act(Action::Dnat { address, ports }),
+            _ => None,
+        }
+    }
+
+    fn port_registers(&self, data: &[u8], first: u16, last: u16) -> Option<(u16, u16)> {
+        let port = |kind| match self.register(find_be32(data, kind)) {
+            Some(Value::Constant(bytes)) => Some(u16::from_be_bytes(*bytes.first_chunk()?)),
+            _ => None,
+        };
+        let from = port(first)?;
+        Some((from, port(last).unwrap_or(from)))
+    }
+
+    fn xt_match(&mut self, data: &[u8]) -> Option<()> {
+        let name = find_string(data, 1)?;
+        let info = find(data, 3)?;
+        if name == "comment" {
+            self.out.comment = Some(string(info));
+            return Some(());
+        }
+        let parts = xt::matches(&name, find_be32(data, 2)?, info)?;
+        self.out.matches.extend(parts);
+        Some(())
+    }
+
+    fn xt_target(&mut self, data: &[u8]) -> Option<()> {
+        let name = find_string(data, 1)?;
+        let info = find(data, 3)?;
+        let action = xt::target(&name, find_be32(data, 2)?, info).unwrap_or(Action::Opaque { text: name });
+        self.act(action)
+    }
+
+    fn link(&self, constant: &[u8]) -> Option<String> {
+        let index = u32::from_ne_bytes(*constant.first_chunk()?);
+        Some(self.names.link(IfIndex(index)).unwrap_or_else(|| format!("#{index}")))
+    }
+
+    /// A net of the first `prefix` bits of these bytes; fewer bytes than an address were compared
+    /// when the prefix ends at a byte.
+    fn net(&self, bytes: &[u8], prefix: usize) -> Option<IpNet> {
+        let ip6 = self.family == 10 || (self.family != 2 && bytes.len() > 4);
+        let prefix = u8::try_from(prefix).ok()?;
+        let mut whole = [0_u8; 16];
+        whole.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let address = if ip6 {
+            IpAddr::V6(Ipv6Addr::from(whole))
+        } else {
+            IpAddr::V4(Ipv4Addr::from(*whole.first_chunk::<4>()?))
+        };
+        IpNet::new(address, prefix).ok()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Registers 1 to 4 are 16 bytes each, those from 8 on are their quarters.
+const fn slot(register: u32) -> u32 {
+    match register {
+        1..=4 => (register - 1) * 4,
+        8.. => register - 8,
+        _ => u32::MAX,
+    }
+}
+
+fn meta_word(key: u32) -> String {
+    match key {
+        1 => "meta protocol",
+        2 => "meta priority",
+        3 => "meta mark",
+        8 => "meta iiftype",
+        19 => "meta pkttype",
+        other => return format!("meta key {other}"),
+    }
+    .to_owned()
+}
+
+const fn payload_base(base: u32) -> &'static str {
+    match base {
+        0 => "ll",
+        1 => "nh",
+        2 => "th",
+        _ => "ih",
+    }
+}
+
+/// iptables compares names with their NUL; without it, it is a prefix (`vnet+`).
+fn interface(constant: &[u8]) -> String {
+    let name = string(constant);
+    if constant.contains(&0) || constant.len() >= 16 { name } else { format!("{name}*") }
+}
+
+fn address(value: &Value, nets: Vec<IpNet>, negated: bool) -> Option<Match> {
+    match value {
+        Value::Source(_) => Some(Match::Source { nets, negated }),
+        Value::Destination(_) => Some(Match::Destination { nets, negated }),
+        _ => None,
+    }
+}
+
+fn ports(value: &Value, ranges: Vec<(u16, u16)>, negated: bool) -> Option<Match> {
+    match value {
+        Value::SourcePort => Some(Match::SourcePort { ranges, negated }),
+        Value::DestinationPort => Some(Match::DestinationPort { ranges, negated }),
+        _ => None,
+    }
+}
+
+fn prefix_of(mask: &[u8]) -> Option<usize> {
+    let ones: usize = mask.iter().map(|byte| byte.leading_ones() as usize).sum();
+    let contiguous = mask.iter().enumerate().all(|(at, byte)| {
+        let bits = ones.saturating_sub(at * 8).min(8);
+        u32::from(*byte) == (0xff00_u32 >> bits) & 0xff
+    });
+    contiguous.then_some(ones)
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => Some(IpAddr::V4(Ipv4Addr::from(*bytes.first_chunk::<4>()?))),
+        16 => Some(IpAddr::V6(Ipv6Addr::from(*bytes.first_chunk::<16>()?))),
+        _ => None,
+    }
+}
+
+fn nets_between(from: &[u8], to: &[u8]) -> Option<Vec<IpNet>> {
+    // A range of IPv6 addresses may take 254 nets; more than that is not worth showing.
+    match (ip(from)?, ip(to)?) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => Some(Ipv4Subnets::new(a, b, 0).map(IpNet::V4).collect()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => Some(Ipv6Subnets::new(a, b, 0).map(IpNet::V6).collect()),
+        _ => None,
+    }
+}
+
+fn set_match(value: &Value, elements: &[(Vec<u8>, bool)], negated: bool) -> Option<Match> {
+    let intervals = intervals(elements);
+    match value {
+        Value::Source(_) | Value::Destination(_) => {
+            let nets: Option<Vec<Vec<IpNet>>> =
+                intervals.iter().map(|(from, to)| nets_between(from, to)).collect();
+            address(value, nets?.concat(), negated)
+        }
+        Value::SourcePort | Value::DestinationPort => {
+            let port = |bytes: &[u8]| Some(u16::from_be_bytes(*bytes.first_chunk()?));
+            let ranges: Option<Vec<_>> =
+                intervals.iter().map(|(from, to)| Some((port(from)?, port(to)?))).collect();
+            ports(value, ranges?, negated)
+        }
+        Value::L4Proto => {
+            let protocols: Option<Vec<u8>> =
+                elements.iter().filter(|(_, end)| !end).map(|(key, _)| key.first().copied()).collect();
+            Some(Match::Protocol { protocols: protocols?, negated })
+        }
+        Value::CtState => {
+            let states = elements.iter().flat_map(|(key, _)| state_words(key)).collect();
+            Some(Match::CtState { states, negated })
+        }
+        _ => None,
+    }
+}
+
+/// Inclusive intervals of a set: single keys, or pairs of a start and the exclusive end after it.
+fn intervals(elements: &[(Vec<u8>, bool)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut sorted: Vec<_> = elements.to_vec();
+    // At the same key an interval ends before the next begins.
+    sorted.sort_by(|(a, a_end), (b, b_end)| (a, !a_end).cmp(&(b, !b_end)));
+    if !sorted.iter().any(|(_, end)| *end) {
+        return sorted.into_iter().map(|(key, _)| (key.clone(), key)).collect();
+    }
+    let mut intervals = Vec::new();
+    let mut start: Option<Vec<u8>> = None;
+    for (key, end) in sorted {
+        match (end, start.take()) {
+            (true, Some(from)) => intervals.push((from, before(&key))),
+            (true, None) => {}
+            (false, _) => start = Some(key),
+        }
+    }
+    if let Some(from) = start {
+        let last = vec![0xff; from.len()];
+        intervals.push((from, last));
+    }
+    intervals
+}
+
+/// The key before this one, as a big-endian number.
+fn before(key: &[u8]) -> Vec<u8> {
+    let mut key = key.to_vec();
+    for byte in key.iter_mut().rev() {
+        let (value, borrowed) = byte.overflowing_sub(1);
+        *byte = value;
+        if !borrowed {
+            break;
+        }
+    }
+    key
+}
+
+/// `ct state` bits, in the host's byte order as the kernel loads them.
+pub(super) fn state_words(bits: &[u8]) -> Vec<String> {
+    let Some(bits) = bits.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)) else { return Vec::new() };
+    let words = [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];
+    words.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| (*word).to_owned()).collect()
+}
+
+fn status_words(bits: &[u8]) -> Vec<String> {
+    let Some(bits) = bits.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)) else { return Vec::new() };
+    let words = [(1 << 4, "snat"), (1 << 5, "dnat")];
+    words.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| (*word).to_owned()).collect()
+}
+
+fn reject_words(data: &[u8]) -> Option<String> {
+    let code = find(data, 2).and_then(|bytes| bytes.first().copied()).unwrap_or(0);
+    match find(data, 1).and_then(be32)? {
+        1 => Some("tcp-reset".to_owned()),
+        0 => Some(xt::icmp_words(code).to_owned()),
+        2 => Some(
+            ["no-route", "port-unreachable", "host-unreachable", "admin-prohibited"]
+                .get(usize::from(code))
+                .map_or("icmp", |word| word)
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
