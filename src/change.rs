@@ -1,4 +1,13 @@
-//! WRITES, in four pure steps and one that acts: plan → preview → apply → verify → keep or revert.
+//! WRITES, in pure steps and one that acts: want + snapshot → [`plan`] → preview → [`apply`] → verify →
+//! keep or revert. [`splice`], [`target`] and [`plan`] are pure; only [`apply`] and [`journal`] do I/O.
 
 pub mod apply;
+mod consequences;
+pub mod journal;
 pub mod plan;
+pub mod splice;
+pub mod target;
+
+pub use apply::{Outcome, Progress, StepState};
+pub use plan::{Bounce, Edit, Plan, Refusal, Step, StepId, Verdict, Want, When};
+pub use target::{Availability, Choice, Target};

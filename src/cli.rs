@@ -1,8 +1,12 @@
 //! The command line: arguments, and one file per subcommand.
 
 mod dump;
+mod preview;
+mod select;
 mod show;
+mod switch;
 mod table;
+mod undo;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -37,6 +41,10 @@ pub struct Cli {
 pub enum Command {
     /// Print bridges, ports, NICs, networks, leases and NAT rules as they are now
     Show(ShowArgs),
+    /// Plug a guest's NIC into another network, bridge or macvtap, with preview, proof and undo
+    Switch(switch::SwitchArgs),
+    /// Take the last change back
+    Undo(undo::UndoArgs),
     /// Write everything the program reads of this host as JSON, for bug reports and --replay
     Dump(dump::DumpArgs),
 }
@@ -65,6 +73,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         None => Ok(ExitStatus::Usage),
         Some(Command::Show(args)) => show::run(&args, &options).await,
+        Some(Command::Switch(args)) => switch::run(&args, &options).await,
+        Some(Command::Undo(args)) => undo::run(&args, &options).await,
         Some(Command::Dump(args)) => dump::run(&args, &options).await,
     }
 }

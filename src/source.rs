@@ -8,6 +8,7 @@ pub mod libvirt;
 pub mod netlink;
 pub mod replay;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::model::facts::LibvirtFacts;
 use crate::model::firewall::FirewallFacts;
 use crate::model::kernel::CounterTable;
-use crate::model::{KernelFacts, Snapshot, SourceState, Timestamp};
+use crate::model::{KernelFacts, Mac, Snapshot, SourceState, Timestamp};
 
 /// What a source hands to the collector. `None` facts mean: keep the last ones.
 #[derive(Debug)]
@@ -44,6 +45,15 @@ pub enum Update {
         at: Timestamp,
         /// The counters, host's side.
         table: Arc<CounterTable>,
+    },
+    /// An address seen in a packet of a guest.
+    Seen {
+        /// The guest's NIC.
+        mac: Mac,
+        /// The address.
+        address: IpAddr,
+        /// When.
+        at: Timestamp,
     },
     /// From nf_tables.
     Firewall {
@@ -74,6 +84,8 @@ pub struct Sources {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     refresh: Option<libvirt::Refresh>,
+    /// Where a change reports what it saw; `None` for a recording.
+    pub updates: Option<Updates>,
     /// The URI in use.
     pub uri: String,
 }
@@ -86,7 +98,7 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
     if let Some(path) = &options.replay {
         let recording = replay::read(path)?;
         let uri = recording.frames.first().map(|frame| frame.host.uri.clone()).unwrap_or_default();
-        return Ok(Sources { snapshots: replay::play(&recording), refresh: None, uri });
+        return Ok(Sources { snapshots: replay::play(&recording), refresh: None, updates: None, uri });
     }
     let uri = options
         .uri
@@ -96,9 +108,9 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
     let (updates, inbox) = mpsc::unbounded_channel();
     let refresh = libvirt::spawn(uri.clone(), updates.clone());
     netlink::spawn(updates.clone(), options.tick);
-    firewall::spawn(updates);
+    firewall::spawn(updates.clone());
     let snapshots = collector::spawn(inbox, host::read(&uri), refresh.clone());
-    Ok(Sources { snapshots, refresh: Some(refresh), uri })
+    Ok(Sources { snapshots, refresh: Some(refresh), updates: Some(updates), uri })
 }
 
 impl Sources {

@@ -1,13 +1,14 @@
 //! The whole input of the model: what each source read, with its health. `dump` writes it,
 //! `--replay` reads it, and the live collector hands out the same thing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::firewall::FirewallFacts;
 use super::guest::Guest;
-use super::ids::{IfName, Timestamp};
+use super::ids::{IfName, Mac, Timestamp};
 use super::kernel::{CounterTable, KernelFacts};
 use super::network::Network;
 
@@ -28,6 +29,20 @@ pub struct Facts {
     pub counters: Arc<CounterTable>,
     /// Firewall rules.
     pub firewall: Arc<FirewallFacts>,
+    /// Addresses seen in guests' packets, one per NIC.
+    #[serde(default)]
+    pub seen: Vec<SeenAddress>,
+}
+
+/// An address seen in a packet of a guest's NIC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenAddress {
+    /// The NIC.
+    pub mac: Mac,
+    /// The address.
+    pub address: IpAddr,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// The host and the session.

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::libvirt::Refresh;
 use super::{Update, now};
-use crate::model::facts::HostFacts;
+use crate::model::facts::{HostFacts, SeenAddress};
 use crate::model::kernel::KernelFacts;
 use crate::model::rates::History;
 use crate::model::{Facts, Snapshot, topology};
@@ -50,6 +50,11 @@ impl Collector {
                 Arc::make_mut(&mut self.history).push(at, &table);
                 facts.counters = table;
                 facts.taken_at = at;
+            }
+            Update::Seen { mac, address, at } => {
+                // One address per NIC: a newer one takes the place of what was seen before.
+                facts.seen.retain(|seen| seen.mac != mac);
+                facts.seen.push(SeenAddress { mac, address, at });
             }
             Update::Firewall { state, facts: read } => {
                 facts.health.firewall = state;

@@ -27,7 +27,25 @@ pub(super) fn of_nic(
     found.extend(from_agent(guest, mac));
     found.extend(from_leases(host, mac, network));
     found.extend(from_neighbours(host, mac, bridge));
+    found.extend(from_packets(host, mac, network));
     best_of(found)
+}
+
+/// What was seen on the wire fits only as long as the NIC is not on a network whose subnets say otherwise.
+fn from_packets(host: &Host<'_>, mac: Mac, network: Option<&Network>) -> Option<NicAddress> {
+    let seen = host.facts.seen.iter().find(|seen| seen.mac == mac)?;
+    let subnets = network.and_then(Network::current).map(|definition| &definition.subnets);
+    let foreign = subnets.is_some_and(|subnets| {
+        !subnets.is_empty() && !subnets.iter().any(|subnet| subnet.gateway.contains(&seen.address))
+    });
+    Some(NicAddress {
+        address: seen.address,
+        prefix: None,
+        origin: Origin::Packet,
+        hostname: None,
+        expires: None,
+        stale: foreign,
+    })
 }
 
 fn from_agent(guest: &Guest, mac: Mac) -> impl Iterator<Item = NicAddress> {

@@ -1,0 +1,130 @@
+//! READS. What the kernel has, which alone proves a switch: the tap's master and its port's state, a
+//! macvtap's lower link and mode.
+
+use std::time::{Duration, Instant};
+
+use super::hands::{Hands, Trouble, config};
+use crate::change::plan::{Expected, Plan};
+use crate::change::target::Target;
+use crate::model::guest::NicSource;
+use crate::model::ids::{IfIndex, IfName};
+use crate::model::kernel::{KernelFacts, Link, LinkKind, PortState};
+use crate::source::libvirt::connection::Scope;
+use crate::source::netlink;
+
+/// Where the kernel has the NIC.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// The tap or macvtap.
+    pub(super) link: IfIndex,
+    /// The bridge it is a port of.
+    pub(super) bridge: Option<IfName>,
+    /// What was read, in words.
+    pub(super) proof: String,
+}
+
+pub(super) async fn wait(hands: &mut Hands, plan: &Plan, deadline: Duration) -> Result<Seen, Trouble> {
+    wait_for(hands, plan.expected, deadline).await
+}
+
+/// Where the kernel had it before, judged by the old live element.
+pub(super) fn expected_before(from: &Target, before: &str) -> Option<Expected> {
+    match (from, config(before).ok()?.source) {
+        (_, NicSource::Network { bridge: Some(bridge), .. } | NicSource::Bridge { bridge }) => {
+            Some(Expected::OnBridge { bridge })
+        }
+        (Target::Macvtap { lower, mode }, _) => {
+            Some(Expected::OnLink { lower: Some(*lower), mode: Some(*mode) })
+        }
+        _ => Some(Expected::OnLink { lower: None, mode: None }),
+    }
+}
+
+/// Reads until the kernel has the NIC where it should be, or the deadline.
+pub(super) async fn wait_for(
+    hands: &mut Hands,
+    expected: Option<Expected>,
+    deadline: Duration,
+) -> Result<Seen, Trouble> {
+    let begun = Instant::now();
+    loop {
+        let element = hands.element(Scope::Live).await?.ok_or(Trouble::Missing)?;
+        let facts = netlink::read_once().await?;
+        let found = judge(&facts, config(&element)?.target, expected);
+        match found {
+            Ok(seen) => return Ok(seen),
+            Err(trouble) if begun.elapsed() > deadline => return Err(trouble),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+fn judge(facts: &KernelFacts, target: Option<IfName>, expected: Option<Expected>) -> Result<Seen, Trouble> {
+    let mismatch = |text: String| Err(Trouble::Mismatch(text));
+    let Some(name) = target else { return mismatch("the NIC has no link on the host".to_owned()) };
+    let Some(link) = facts.links.iter().find(|link| link.name == name) else {
+        return mismatch(format!("there is no link {name}"));
+    };
+    let by_index = |index: Option<IfIndex>| facts.links.iter().find(|link| Some(link.index) == index);
+    let master = by_index(link.master).map(|master| master.name);
+    match expected {
+        Some(Expected::OnBridge { bridge }) if master == Some(bridge) => {
+            Ok(Seen { link: link.index, bridge: Some(bridge), proof: format!("{name} master {bridge}") })
+        }
+        Some(Expected::OnBridge { bridge }) => {
+            let has = master.map_or_else(|| "none".to_owned(), |master| master.to_string());
+            mismatch(format!("{name} has master {has} instead of {bridge}"))
+        }
+        Some(Expected::OnLink { lower, mode }) => {
+            let LinkKind::Macvtap { mode: has_mode } = &link.kind else {
+                return mismatch(format!("{name} is a {} instead of a macvtap", link.kind.word()));
+            };
+            let has = by_index(link.lower).map(|lower| lower.name);
+            if lower.is_some() && lower != has || mode.is_some_and(|mode| mode != *has_mode) {
+                return mismatch(format!("{name} is on {has:?} in mode {}", has_mode.word()));
+            }
+            let on = has.map_or_else(|| "?".to_owned(), |has| has.to_string());
+            Ok(Seen {
+                link: link.index,
+                bridge: None,
+                proof: format!("{name} on {on}, mode {}", has_mode.word()),
+            })
+        }
+        None => Ok(Seen { link: link.index, bridge: None, proof: name.to_string() }),
+    }
+}
+
+/// Waits until the port forwards: with STP on that takes twice the bridge's forward delay.
+pub(super) async fn wait_forwarding(seen: &Seen, tell: impl Fn(String)) -> Result<String, Trouble> {
+    let begun = Instant::now();
+    let mut told = None;
+    loop {
+        let facts = netlink::read_once().await?;
+        let Some(link) = facts.links.iter().find(|link| link.index == seen.link) else {
+            return Err(Trouble::Mismatch("the link is gone".to_owned()));
+        };
+        let state = link.port.as_ref().map(|port| port.state);
+        if state == Some(PortState::Forwarding) {
+            return Ok(format!("{} forwarding", link.name));
+        }
+        let word = state.map_or("no port", PortState::word);
+        if begun.elapsed() > forward_deadline(&facts, link) {
+            return Err(Trouble::Mismatch(format!("{} is {word}, it does not forward", link.name)));
+        }
+        if told != Some(word) {
+            told = Some(word);
+            tell(format!("{} {word}", link.name));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn forward_deadline(facts: &KernelFacts, link: &Link) -> Duration {
+    let bridge =
+        facts.links.iter().find(|bridge| Some(bridge.index) == link.master).map(|bridge| &bridge.kind);
+    let delay = match bridge {
+        Some(LinkKind::Bridge(info)) if info.stp => u64::from(info.forward_delay) * 20,
+        _ => 0,
+    };
+    Duration::from_millis(delay) + Duration::from_secs(5)
+}

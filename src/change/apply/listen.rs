@@ -1,0 +1,119 @@
+//! READS. Hears the address that a guest gets: nothing on the host is told of a lease from the LAN's
+//! DHCP, but it passes the guest's own tap. Only that one link is listened to, and only while a change
+//! waits for its address.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, socket};
+use tokio::sync::oneshot;
+
+use crate::model::ids::{IfIndex, Mac};
+
+/// Listens on one link until it is dropped or has heard an address.
+pub(super) struct Listener(oneshot::Receiver<IpAddr>);
+
+impl Listener {
+    /// `None` without the right (`CAP_NET_RAW`): then the address is only found by other means.
+    pub(super) fn open(link: IfIndex, guest: Mac) -> Option<Self> {
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll).ok()?;
+        bind(&fd, link)?;
+        let (tell, heard) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("listen".to_owned());
+        thread.spawn(move || hear(&fd, guest, tell)).ok()?;
+        Some(Self(heard))
+    }
+
+    /// The first IPv4 address that the guest uses or is given; never returns when none is heard.
+    pub(super) async fn address(self) -> IpAddr {
+        match self.0.await {
+            Ok(address) => address,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+fn hear(socket: &OwnedFd, guest: Mac, tell: oneshot::Sender<IpAddr>) {
+    /// How often the thread looks whether anybody still wants to know, in milliseconds.
+    const LOOK: u16 = 200;
+    let mut frame = [0_u8; 2048];
+    while !tell.is_closed() {
+        let _ = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], LOOK);
+        while let Ok(length) = recv(socket.as_raw_fd(), &mut frame, MsgFlags::empty()) {
+            if let Some(address) = frame.get(..length).and_then(|frame| address_in(frame, guest)) {
+                let _ = tell.send(IpAddr::V4(address));
+                return;
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "nix cannot make a sockaddr_ll; the structure is plain data")]
+fn bind(fd: &OwnedFd, link: IfIndex) -> Option<()> {
+    // SAFETY: sockaddr_ll is plain data for which all zeroes is valid; the pointer and length given to
+    // bind are of this one live value.
+    unsafe {
+        let mut address: libc::sockaddr_ll = std::mem::zeroed();
+        address.sll_family = u16::try_from(libc::AF_PACKET).ok()?;
+        address.sll_protocol = u16::try_from(libc::ETH_P_ALL).ok()?.to_be();
+        address.sll_ifindex = i32::try_from(link.0).ok()?;
+        let length = libc::socklen_t::try_from(std::mem::size_of_val(&address)).ok()?;
+        (libc::bind(fd.as_raw_fd(), (&raw const address).cast(), length) == 0).then_some(())
+    }
+}
+
+/// The guest's address in a frame: the sender of its ARP, the source of its IP, or what DHCP gives it.
+fn address_in(frame: &[u8], guest: Mac) -> Option<Ipv4Addr> {
+    let source = Mac::from_slice(frame.get(6..12)?)?;
+    let kind = frame.get(12..14)?;
+    let payload = frame.get(14..)?;
+    let at = |at: usize| Some(Ipv4Addr::from(*payload.get(at..)?.first_chunk::<4>()?));
+    let address = match kind {
+        [0x08, 0x06] if source == guest => at(14),
+        [0x08, 0x00] if source == guest => at(12),
+        [0x08, 0x00] => dhcp_ack(payload, guest),
+        _ => None,
+    };
+    address.filter(|address| !address.is_unspecified() && !address.is_link_local())
+}
+
+/// `yiaddr` of a DHCP ACK to this guest.
+fn dhcp_ack(packet: &[u8], guest: Mac) -> Option<Ipv4Addr> {
+    let header = usize::from(packet.first()? & 0x0f) * 4;
+    let udp = packet.get(header..)?;
+    let from_server = packet.get(9) == Some(&17) && udp.get(..4)? == [0, 67, 0, 68];
+    let bootp = udp.get(8..)?;
+    if !from_server || bootp.get(28..34)? != guest.0 {
+        return None;
+    }
+    let mut options = bootp.get(240..)?;
+    while let [kind, length, rest @ ..] = options {
+        if (*kind, rest.first()) == (53, Some(&5)) {
+            return Some(Ipv4Addr::from(*bootp.get(16..)?.first_chunk::<4>()?));
+        }
+        options = if *kind == 0 { options.get(1..)? } else { rest.get(usize::from(*length)..)? };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUEST: Mac = Mac([0x52, 0x54, 0, 0xaa, 0xfc, 0x1c]);
+
+    #[test]
+    fn the_sender_of_the_guests_arp_is_its_address() {
+        let mut frame = vec![0xff; 6];
+        frame.extend(GUEST.0);
+        frame.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+        frame.extend(GUEST.0);
+        frame.extend([10, 0, 0, 208, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        assert_eq!(address_in(&frame, GUEST), Some(Ipv4Addr::new(10, 0, 0, 208)));
+        assert_eq!(address_in(&frame, Mac([2; 6])), None);
+        frame.truncate(20);
+        assert_eq!(address_in(&frame, GUEST), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! PURE. What a switch means for the guest and for the people on it, in plain sentences.
+
+use super::plan::{Bounce, Plan, Verdict};
+use super::target::{self, Target};
+use crate::model::guest::MacvtapMode;
+use crate::model::network::ForwardMode;
+use crate::model::snapshot::Bridge;
+use crate::model::{IfName, Nic, Snapshot};
+
+pub(super) fn of(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Vec<String> {
+    let mut sentences = vec![headline(nic, plan)];
+    sentences.extend(addresses(snapshot, nic, plan));
+    sentences.extend(reach(snapshot, plan));
+    sentences.extend(waiting(snapshot, plan));
+    if nic.pending
+        && let Some(next) = nic.next.as_ref().and_then(|next| Target::of(&next.source))
+        && next != plan.to
+    {
+        sentences.push(format!("the next boot had {} until now: that is replaced as well", next.words()));
+    }
+    sentences
+}
+
+fn headline(nic: &Nic, plan: &Plan) -> String {
+    match (plan.verdict, plan.bounce) {
+        (Verdict::Live, Bounce::Hold(hold)) => format!(
+            "Live. The guest keeps its device; its link goes down for {} s so that it asks for a new address.",
+            hold.as_secs_f32()
+        ),
+        (Verdict::Live, Bounce::Off) => {
+            "Live. The guest keeps its device and sees nothing; it keeps its old address until it asks again."
+                .to_owned()
+        }
+        (Verdict::HotReplug, _) => {
+            "Hot-replug. The guest's NIC is unplugged and plugged in again, same MAC and slot: \
+             its connections break, and a static configuration inside may not come back by itself."
+                .to_owned()
+        }
+        (Verdict::NextBootOnly, _) if nic.live.is_some() => {
+            "Next boot only. The running guest is not touched; it changes when it is shut down and started \
+             (a reboot from inside is not enough)."
+                .to_owned()
+        }
+        (Verdict::NextBootOnly, _) => "The guest is off: it changes when it is started.".to_owned(),
+    }
+}
+
+/// Who gives addresses on a target.
+fn giver(snapshot: &Snapshot, target: &Target) -> String {
+    let behind = |links: &[IfName]| {
+        let names: Vec<String> = links.iter().map(ToString::to_string).collect();
+        format!("an address comes from the LAN's DHCP behind {}", names.join(" "))
+    };
+    let of_bridge = |bridge: Option<&Bridge>| match bridge {
+        Some(bridge) if target::leads_out(bridge) => {
+            behind(&bridge.uplinks().map(|port| port.name).collect::<Vec<_>>())
+        }
+        _ => "nobody gives addresses there: the bridge has no uplink".to_owned(),
+    };
+    match target {
+        Target::Macvtap { lower, .. } => behind(&[*lower]),
+        Target::Bridge { bridge } => of_bridge(snapshot.bridge_named(*bridge)),
+        Target::Network { network: name } => {
+            let Some(network) = snapshot.network_named(name) else { return String::new() };
+            match network.forward() {
+                ForwardMode::Bridge => {
+                    of_bridge(network.bridge().and_then(|name| snapshot.bridge_named(name)))
+                }
+                ForwardMode::Macvtap(_) | ForwardMode::Hostdev => {
+                    "an address comes from the LAN's DHCP".to_owned()
+                }
+                _ if network.dhcp_size() > 0 => format!("an address comes from the DHCP of network {name}"),
+                _ => format!("network {name} has no DHCP: the guest needs a static address"),
+            }
+        }
+    }
+}
+
+fn addresses(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Option<String> {
+    let giver = giver(snapshot, &plan.to);
+    let same_place = plan.from == plan.to;
+    if same_place {
+        return None;
+    }
+    let lost = nic.addresses.iter().find(|seen| !seen.stale && seen.address.is_ipv4());
+    Some(match lost {
+        Some(seen) if plan.live.is_some() => format!("{} is lost; {giver}", seen.address),
+        _ => giver,
+    })
+}
+
+fn reach(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
+    let bridged = |bridge: Option<&Bridge>| match bridge {
+        Some(bridge) if target::leads_out(bridge) => "the guest is then reachable from the LAN".to_owned(),
+        Some(bridge) => {
+            format!("isolated: {} has no uplink, the guest reaches only what is on it", bridge.name)
+        }
+        None => String::new(),
+    };
+    match &plan.to {
+        Target::Bridge { bridge } => vec![bridged(snapshot.bridge_named(*bridge))],
+        Target::Macvtap { lower, mode } => macvtap(snapshot, *lower, *mode),
+        Target::Network { network } => {
+            let Some(network) = snapshot.network_named(network) else { return Vec::new() };
+            let text = match network.forward() {
+                ForwardMode::Nat => {
+                    "the guest reaches out behind the host's address; nobody outside reaches it".to_owned()
+                }
+                ForwardMode::Isolated => {
+                    "isolated: the guest reaches the host and its siblings, nothing else".to_owned()
+                }
+                ForwardMode::Route | ForwardMode::Open => {
+                    "routed: the LAN needs a route to the network by this host".to_owned()
+                }
+                ForwardMode::Bridge => bridged(network.bridge().and_then(|name| snapshot.bridge_named(name))),
+                _ => "the guest is on a macvtap: this host itself does not reach it over the same link"
+                    .to_owned(),
+            };
+            vec![text]
+        }
+    }
+}
+
+fn macvtap(snapshot: &Snapshot, lower: IfName, mode: MacvtapMode) -> Vec<String> {
+    let mut sentences = vec!["the guest is then reachable from the LAN".to_owned()];
+    let index = snapshot.link_named(lower).map(|link| link.index);
+    let carries_host = snapshot.kernel.addresses.iter().any(|address| Some(address.index) == index);
+    if carries_host {
+        sentences.push(format!(
+            "this host itself will not reach the guest over {lower}, nor the guest this host: a macvtap never \
+             loops back to its own link"
+        ));
+    }
+    match mode {
+        MacvtapMode::Vepa => sentences.push(format!(
+            "vepa: guests on {lower} reach each other only if the switch reflects frames (hairpin)"
+        )),
+        MacvtapMode::Private => sentences.push(format!("private: guests on {lower} never reach each other")),
+        MacvtapMode::Passthrough => {
+            sentences.push(format!("passthrough: {lower} belongs to this guest alone"));
+        }
+        MacvtapMode::Bridge => {}
+    }
+    sentences
+}
+
+fn waiting(snapshot: &Snapshot, plan: &Plan) -> Option<String> {
+    let Some(super::plan::Expected::OnBridge { bridge }) = plan.expected else { return None };
+    let bridge = snapshot.bridge_named(bridge)?;
+    let seconds = f64::from(bridge.info.forward_delay) * 2.0 / 100.0;
+    (bridge.info.stp && seconds > 0.0).then(|| {
+        format!("{} has STP on: about {seconds:.0} s without traffic until its port forwards", bridge.name)
+    })
+}

@@ -1,0 +1,206 @@
+//! WRITES its own files only: what is being changed, on disk before the first step, so that a crash or
+//! a lost terminal leaves a trace that the next start finds; and what was changed, for `undo`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::plan::Plan;
+use crate::model::Timestamp;
+use crate::model::ids::DomainId;
+
+/// Why the journal cannot be kept; without it nothing is changed.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// A file or directory.
+    #[error("{operation} {}: {error}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        error: std::io::Error,
+    },
+    /// Another virt-net changes the same guest.
+    #[error("another virt-net (process {pid}) is changing this guest; wait for it or end it")]
+    Busy {
+        /// Its process id, as it noted it.
+        pid: String,
+    },
+}
+
+/// How far a change came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum State {
+    /// Under way, or interrupted when its process is gone.
+    Running,
+    /// Done and verified.
+    Verified,
+    /// Put back.
+    Reverted,
+    /// Neither: what is known.
+    Failed {
+        /// What is known, in words.
+        known: String,
+    },
+    /// Taken back later.
+    Undone,
+}
+
+/// A change and how far it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When it began: its identity.
+    pub begun: Timestamp,
+    /// The process that did it.
+    pub pid: u32,
+    /// What was done.
+    pub plan: Plan,
+    /// How far it came.
+    pub state: State,
+}
+
+/// The directory of records.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    directory: PathBuf,
+}
+
+/// Held while a guest is being changed.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
+
+impl Journal {
+    /// Records kept for `undo`; older ones go.
+    const KEPT: usize = 50;
+
+    /// `/var/lib/virt-net` for root, else `$XDG_STATE_HOME/virt-net`.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn open() -> Result<Self, JournalError> {
+        let directory = if nix::unistd::geteuid().is_root() {
+            PathBuf::from("/var/lib/virt-net")
+        } else {
+            crate::config::state_directory()
+        };
+        Self::at(&directory)
+    }
+
+    /// In this directory.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn at(directory: &Path) -> Result<Self, JournalError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(directory).map_err(io("make the directory", directory))?;
+        Ok(Self { directory: directory.to_path_buf() })
+    }
+
+    /// Takes the guest for this process.
+    ///
+    /// # Errors
+    /// Another process has it, or the file cannot be made.
+    pub fn lock(&self, guest: DomainId) -> Result<Lock, JournalError> {
+        let path = self.directory.join(format!("{guest}.lock"));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(io("open", &path))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                let note = lock.set_len(0).and_then(|()| lock.rewind());
+                note.and_then(|()| write!(*lock, "{}", std::process::id())).map_err(io("write", &path))?;
+                Ok(Lock(lock))
+            }
+            Err((mut file, _)) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                Err(JournalError::Busy { pid })
+            }
+        }
+    }
+
+    /// Notes that a plan begins; on disk when this returns.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn begin(&self, plan: &Plan, now: Timestamp) -> Result<Record, JournalError> {
+        let record =
+            Record { begun: now, pid: std::process::id(), plan: plan.clone(), state: State::Running };
+        self.write(&record)?;
+        for old in self.records().iter().rev().skip(Self::KEPT) {
+            let _ = fs::remove_file(self.path(old));
+        }
+        Ok(record)
+    }
+
+    /// Notes how far it came.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(&self, mut record: Record, state: State) -> Result<(), JournalError> {
+        record.state = state;
+        self.write(&record)
+    }
+
+    /// All records, oldest first; a file that is not a record is passed over.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
+        let mut records: Vec<Record> = entries
+            .flatten()
+            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"))
+            .filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok())
+            .collect();
+        records.sort_by_key(|record| record.begun);
+        records
+    }
+
+    /// The newest change that was verified and not taken back.
+    #[must_use]
+    pub fn last_done(&self) -> Option<Record> {
+        self.records().into_iter().rev().find(|record| record.state == State::Verified)
+    }
+
+    /// Changes whose process is gone in the middle.
+    #[must_use]
+    pub fn interrupted(&self) -> Vec<Record> {
+        let gone = |pid: u32| !Path::new(&format!("/proc/{pid}")).exists();
+        self.records()
+            .into_iter()
+            .filter(|record| record.state == State::Running && gone(record.pid))
+            .collect()
+    }
+
+    fn path(&self, record: &Record) -> PathBuf {
+        self.directory.join(format!("{:015}.json", record.begun.0))
+    }
+
+    /// Whole or not at all: a temporary file, flushed, then renamed.
+    fn write(&self, record: &Record) -> Result<(), JournalError> {
+        let path = self.path(record);
+        let temporary = path.with_extension("new");
+        let text =
+            serde_json::to_vec_pretty(record).map_err(std::io::Error::from).map_err(io("write", &path))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&temporary).map_err(io("open", &temporary))?;
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(io("write", &temporary))?;
+        fs::rename(&temporary, &path).map_err(io("write", &path))?;
+        File::open(&self.directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(io("flush", &self.directory))
+    }
+}
+
+fn io<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> JournalError + 'a {
+    move |error| JournalError::Io { operation, path: path.to_path_buf(), error }
+}

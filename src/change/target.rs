@@ -1,0 +1,347 @@
+//! PURE. Where a NIC can be plugged: every network, every bridge of the host, a macvtap on every link;
+//! what cannot be is listed too, with the reason and the way out.
+
+use serde::{Deserialize, Serialize};
+
+use super::splice::escape;
+use crate::model::guest::{DomainState, Guest, MacvtapMode, NicConfig, NicSource};
+use crate::model::ids::{IfName, NicId};
+use crate::model::kernel::{Link, LinkKind};
+use crate::model::network::{ForwardMode, Network};
+use crate::model::snapshot::{Bridge, PortRole};
+use crate::model::{Nic, Snapshot};
+
+/// Where a NIC shall be plugged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Target {
+    /// A libvirt network by name.
+    Network {
+        /// Its name.
+        network: String,
+    },
+    /// A bridge of the host.
+    Bridge {
+        /// Its name.
+        bridge: IfName,
+    },
+    /// A macvtap on a link of the host.
+    Macvtap {
+        /// The link below.
+        lower: IfName,
+        /// How it sees its siblings.
+        mode: MacvtapMode,
+    },
+}
+
+impl Target {
+    /// The target that an existing plug is; `None` for kinds that this program does not make.
+    #[must_use]
+    pub fn of(source: &NicSource) -> Option<Self> {
+        match source {
+            NicSource::Network { network, .. } => Some(Self::Network { network: network.clone() }),
+            NicSource::Bridge { bridge } => Some(Self::Bridge { bridge: *bridge }),
+            NicSource::Direct { dev, mode } => Some(Self::Macvtap { lower: *dev, mode: *mode }),
+            _ => None,
+        }
+    }
+
+    /// `network default`, `bridge virbr1`, `macvtap eth1 (bridge)`; a network's name is not escaped.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Network { network } => format!("network {network}"),
+            Self::Bridge { bridge } => format!("bridge {bridge}"),
+            Self::Macvtap { lower, mode } => format!("macvtap {lower} ({})", mode.word()),
+        }
+    }
+
+    /// Whether this source is plugged there.
+    #[must_use]
+    pub fn is(&self, source: &NicSource) -> bool {
+        Self::of(source).as_ref() == Some(self)
+    }
+
+    pub(super) const fn interface_type(&self) -> &'static str {
+        match self {
+            Self::Network { .. } => "network",
+            Self::Bridge { .. } => "bridge",
+            Self::Macvtap { .. } => "direct",
+        }
+    }
+
+    pub(super) fn source_element(&self) -> String {
+        let name = |name: &IfName| escape(&String::from_utf8_lossy(name.as_bytes()));
+        match self {
+            Self::Network { network } => format!("<source network='{}'/>", escape(network)),
+            Self::Bridge { bridge } => format!("<source bridge='{}'/>", name(bridge)),
+            Self::Macvtap { lower, mode } => {
+                format!("<source dev='{}' mode='{}'/>", name(lower), mode.word())
+            }
+        }
+    }
+}
+
+/// How a NIC would get to a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Availability {
+    /// It is there.
+    Here,
+    /// The tap is moved; the guest keeps its device.
+    Live,
+    /// The guest's device is unplugged and plugged in again.
+    HotReplug,
+    /// Only at the next boot, and why not now.
+    NextBoot(String),
+    /// Not at all: why, and what to do instead.
+    Refused {
+        /// Why not.
+        reason: String,
+        /// What would make it possible.
+        way_out: String,
+    },
+}
+
+/// A line of the switch form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Where to.
+    pub target: Target,
+    /// What it is, in a few words (`nat  virbr0`, `uplink eth0, 10.0.0.88/24`); escaped by the view.
+    pub detail: String,
+    /// How it would be done.
+    pub availability: Availability,
+}
+
+/// All targets of a NIC: networks, bridges, links. Macvtap is listed once per link, in bridge mode,
+/// or in the mode the NIC has there now.
+#[must_use]
+pub fn choices(snapshot: &Snapshot, id: NicId) -> Vec<Choice> {
+    let Some(nic) = snapshot.nic(id) else { return Vec::new() };
+    let mut choices: Vec<Choice> =
+        snapshot.libvirt.networks.iter().map(|network| of_network(snapshot, nic, network)).collect();
+    choices.extend(snapshot.bridges.iter().filter_map(|bridge| of_bridge(snapshot, nic, bridge)));
+    choices.extend(snapshot.kernel.links.iter().filter_map(|link| of_link(snapshot, nic, link)));
+    choices
+}
+
+/// How a NIC would get to this target, whether or not it is listed.
+#[must_use]
+pub fn availability(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
+    match target {
+        Target::Network { network } => match snapshot.network_named(network) {
+            Some(network) => of_network(snapshot, nic, network).availability,
+            None => refused("there is no such network", "virsh net-list --all"),
+        },
+        Target::Bridge { bridge } => match snapshot.bridge_named(*bridge) {
+            Some(bridge) => bridge_availability(snapshot, nic, bridge, target),
+            None => refused("there is no such bridge", "create it first"),
+        },
+        Target::Macvtap { lower, .. } => match snapshot.link_named(*lower) {
+            Some(link) => link_availability(snapshot, nic, link, target),
+            None => refused("there is no such link", "ip link"),
+        },
+    }
+}
+
+fn refused(reason: impl Into<String>, way_out: impl Into<String>) -> Availability {
+    Availability::Refused { reason: reason.into(), way_out: way_out.into() }
+}
+
+fn of_network(snapshot: &Snapshot, nic: &Nic, network: &Network) -> Choice {
+    let target = Target::Network { network: network.name.clone() };
+    let mode = network.forward();
+    let bridge = network.bridge().map(|bridge| format!("  {bridge}")).unwrap_or_default();
+    let subnet = network.current().and_then(|definition| definition.subnets.first());
+    let subnet = subnet.map(|subnet| format!("  {}", subnet.gateway.trunc())).unwrap_or_default();
+    let availability = if mode == ForwardMode::Hostdev {
+        refused("its guests get PCI devices", "attach a device instead")
+    } else if !network.active {
+        match how(snapshot, nic, &target) {
+            Availability::Here => Availability::Here,
+            _ => refused("inactive", format!("start it first: virsh net-start {}", quote(&network.name))),
+        }
+    } else {
+        how(snapshot, nic, &target)
+    };
+    Choice { target, detail: format!("{}{bridge}{subnet}", mode.word()), availability }
+}
+
+fn of_bridge(snapshot: &Snapshot, nic: &Nic, bridge: &Bridge) -> Option<Choice> {
+    let target = Target::Bridge { bridge: bridge.name };
+    let availability = bridge_availability(snapshot, nic, bridge, &target);
+    // A network's own bridge is offered as that network, unless the NIC is plugged into it by name.
+    let owned = owner(snapshot, bridge).is_some();
+    if owned && availability != Availability::Here {
+        return None;
+    }
+    let uplinks: Vec<String> = bridge.uplinks().map(|port| port.name.to_string()).collect();
+    let uplinks =
+        if uplinks.is_empty() { "no uplink".to_owned() } else { format!("uplink {}", uplinks.join(" ")) };
+    let address = bridge.addresses.first().map(|address| format!(", {address}")).unwrap_or_default();
+    Some(Choice { target, detail: format!("{uplinks}{address}"), availability })
+}
+
+/// The network that owns a bridge and routes over it.
+fn owner<'a>(snapshot: &'a Snapshot, bridge: &Bridge) -> Option<&'a Network> {
+    snapshot.network(bridge.network?).filter(|network| network.forward() != ForwardMode::Bridge)
+}
+
+fn bridge_availability(snapshot: &Snapshot, nic: &Nic, bridge: &Bridge, target: &Target) -> Availability {
+    let availability = how(snapshot, nic, target);
+    match owner(snapshot, bridge) {
+        Some(network) if availability != Availability::Here => refused(
+            format!("is the bridge of network {}", network.name),
+            format!("plug into network {} instead", network.name),
+        ),
+        _ => availability,
+    }
+}
+
+fn of_link(snapshot: &Snapshot, nic: &Nic, link: &Link) -> Option<Choice> {
+    let carries = match &link.kind {
+        LinkKind::Device | LinkKind::Veth | LinkKind::Bond | LinkKind::Vlan { .. } => !link.loopback,
+        LinkKind::Other { name } => matches!(name.as_str(), "team" | "dummy"),
+        _ => false,
+    };
+    if !carries || link.mac.is_none() {
+        return None;
+    }
+    let mode = match nic.source() {
+        Some(NicSource::Direct { dev, mode }) if *dev == link.name => *mode,
+        _ => MacvtapMode::Bridge,
+    };
+    let target = Target::Macvtap { lower: link.name, mode };
+    let address = snapshot.kernel.addresses.iter().find(|address| address.index == link.index);
+    let detail = address.map_or_else(|| link.kind.word().to_owned(), |address| address.address.to_string());
+    let availability = link_availability(snapshot, nic, link, &target);
+    Some(Choice { target, detail, availability })
+}
+
+fn link_availability(snapshot: &Snapshot, nic: &Nic, link: &Link, target: &Target) -> Availability {
+    let availability = how(snapshot, nic, target);
+    if availability == Availability::Here {
+        return availability;
+    }
+    if let Some(master) = link.master.and_then(|master| snapshot.link(master)) {
+        let into = if matches!(master.kind, LinkKind::Bridge(_)) { "plug into" } else { "use" };
+        return refused(format!("port of {}", master.name), format!("{into} {} instead", master.name));
+    }
+    if link.wireless {
+        return refused("Wi-Fi carries frames of its own MAC only", "use a NAT network");
+    }
+    if !link.up {
+        return refused("is down", format!("ip link set {} up", link.name));
+    }
+    let sitting = snapshot
+        .kernel
+        .links
+        .iter()
+        .filter(|other| other.lower == Some(link.index) && !other.lower_elsewhere);
+    let own = nic.link;
+    for other in sitting.filter(|other| Some(other.index) != own) {
+        let (LinkKind::Macvtap { mode } | LinkKind::Macvlan { mode }) = &other.kind else { continue };
+        if *mode == MacvtapMode::Passthrough {
+            return refused(
+                format!("{} has it to itself (passthrough)", other.name),
+                format!("switch {} to another mode first", other.name),
+            );
+        }
+        if matches!(target, Target::Macvtap { mode: MacvtapMode::Passthrough, .. }) {
+            return refused(format!("{} is on it", other.name), "passthrough needs the link for itself");
+        }
+    }
+    availability
+}
+
+/// How a NIC gets from where it is to a target that is free.
+fn how(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
+    let Some(guest) = snapshot.guest(nic.id.domain) else {
+        return refused("the guest is gone", "look again");
+    };
+    let Some(config) = nic.config() else { return refused("the NIC is gone", "look again") };
+    if target.is(&config.source) && !nic.pending {
+        return Availability::Here;
+    }
+    if Target::of(&config.source).is_none() {
+        let kind = config.source.kind_word().to_owned();
+        return refused(format!("a NIC of type {kind} is not re-plugged"), "virsh edit");
+    }
+    if matches!(target, Target::Macvtap { .. })
+        && let Some(reason) = unfit_for_macvtap(config)
+    {
+        return refused(reason, "remove that from the NIC first (virsh edit)");
+    }
+    if nic.live.is_none() {
+        return Availability::NextBoot(format!("the guest is {}", nic.state.word()));
+    }
+    let needs_replug = on_macvtap(snapshot, target) || on_macvtap_source(snapshot, config);
+    if !needs_replug || target.is(&config.source) {
+        return Availability::Live;
+    }
+    match unfit_for_replug(guest, config) {
+        Some(reason) => Availability::NextBoot(reason),
+        None => Availability::HotReplug,
+    }
+}
+
+/// What libvirt refuses on a macvtap.
+fn unfit_for_macvtap(config: &NicConfig) -> Option<String> {
+    if let Some(filter) = &config.filter {
+        return Some(format!("the NIC has filter {filter}, which a macvtap cannot have"));
+    }
+    if config.mtu.is_some() {
+        return Some("the NIC has an MTU of its own, which a macvtap cannot have".to_owned());
+    }
+    config.isolated.then(|| "the NIC is isolated, which a macvtap cannot be".to_owned())
+}
+
+/// Why a running guest cannot have its NIC unplugged and plugged in again.
+pub(super) fn unfit_for_replug(guest: &Guest, config: &NicConfig) -> Option<String> {
+    if guest.state != DomainState::Running {
+        return Some(format!("the guest is {}: it cannot let go of its NIC", guest.state.word()));
+    }
+    let machine = &guest.live.as_ref()?.machine;
+    let x86 = machine.arch.as_deref().is_none_or(|arch| matches!(arch, "x86_64" | "i686"));
+    if x86 && !machine.acpi {
+        return Some("the guest has no ACPI: it cannot let go of its NIC".to_owned());
+    }
+    config.pci.is_none().then(|| "the NIC is not on PCI: it cannot be unplugged".to_owned())
+}
+
+/// Whether plugging into this target makes a macvtap.
+pub(super) fn on_macvtap(snapshot: &Snapshot, target: &Target) -> bool {
+    match target {
+        Target::Macvtap { .. } => true,
+        Target::Bridge { .. } => false,
+        Target::Network { network } => snapshot.network_named(network).is_some_and(makes_macvtaps),
+    }
+}
+
+fn on_macvtap_source(snapshot: &Snapshot, config: &NicConfig) -> bool {
+    Target::of(&config.source).is_some_and(|target| on_macvtap(snapshot, &target))
+}
+
+pub(super) fn makes_macvtaps(network: &Network) -> bool {
+    match network.forward() {
+        ForwardMode::Macvtap(_) => true,
+        ForwardMode::Bridge => network.bridge().is_none(),
+        _ => false,
+    }
+}
+
+/// The name as a shell word, for commands that are shown (never run).
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Whether a bridge leads out of the host.
+pub(super) fn leads_out(bridge: &Bridge) -> bool {
+    bridge.ports.iter().any(|port| port.role == PortRole::Uplink)
+}

@@ -1,0 +1,115 @@
+//! A plan, its progress and its outcome as text and JSON.
+
+use color_eyre::eyre::{Result, WrapErr as _};
+use serde_json::{Value, json};
+use similar::{ChangeTag, TextDiff};
+
+use super::{complain, print};
+use crate::change::{Edit, Outcome, Plan, Progress, Refusal, StepState, Verdict};
+use crate::ui::text::escape;
+
+/// The preview.
+pub(super) fn plan(plan: &Plan) -> String {
+    let mut out = format!(
+        "{} {}: {} → {}\n",
+        escape(&plan.guest),
+        plan.nic.mac,
+        escape(&plan.from.words()),
+        escape(&plan.to.words())
+    );
+    for sentence in &plan.consequences {
+        out.push_str(&format!("  • {}\n", escape(sentence)));
+    }
+    out.push_str("steps\n");
+    for step in &plan.steps {
+        out.push_str(&format!("  {:<10} {}\n", step.id.word(), escape(&step.text)));
+    }
+    let same =
+        plan.live.as_ref().zip(plan.next.as_ref()).is_some_and(|(live, next)| diff(live) == diff(next));
+    if let Some(live) = &plan.live {
+        out.push_str(if same { "definition, live and next boot\n" } else { "definition, live\n" });
+        out.push_str(&diff(live));
+    }
+    if let (Some(next), false) = (&plan.next, same) {
+        out.push_str("definition, next boot\n");
+        out.push_str(&diff(next));
+    }
+    out.push_str("the same by hand\n");
+    for command in plan.commands.iter().filter(|command| !command.starts_with("cat >")) {
+        out.push_str(&format!("  {}\n", escape(command)));
+    }
+    out
+}
+
+/// The lines that change, with `-` and `+`.
+fn diff(edit: &Edit) -> String {
+    let mut out = String::new();
+    for change in TextDiff::from_lines(edit.before.as_str(), edit.after.as_str()).iter_all_changes() {
+        let sign = match change.tag() {
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+            ChangeTag::Equal => continue,
+        };
+        out.push_str(&format!("  {sign} {}\n", escape(change.value().trim())));
+    }
+    out
+}
+
+/// One line per piece of news.
+pub(super) fn progress(progress: &Progress) -> String {
+    let step = progress.step.word();
+    match &progress.state {
+        StepState::Running => String::new(),
+        StepState::Waiting { text } => format!("◐ {step:<10} {}\n", escape(text)),
+        StepState::Done { proof, millis } => format!("✔ {step:<10} {:<44} {millis} ms\n", escape(proof)),
+        StepState::Failed { reason } => format!("✖ {step:<10} {}\n", escape(reason)),
+    }
+}
+
+/// The end: on standard output when it is done, else on standard error.
+pub(super) fn outcome(outcome: &Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Verified { .. } => print("verified\n")?,
+        Outcome::Reverted { why } => complain(&format!("put back as it was: {}", escape(why))),
+        Outcome::Refused(refusal) => refused(refusal),
+        Outcome::Failed { why, state } => {
+            complain(&format!("failed: {}", escape(why)));
+            complain(&format!("state: {}", escape(state)));
+        }
+    }
+    Ok(())
+}
+
+/// A refusal with its way out.
+pub(super) fn refused(refusal: &Refusal) {
+    complain(&format!("{}; nothing was changed", escape(&refusal.to_string())));
+    complain(&format!("way out: {}", escape(&refusal.way_out)));
+}
+
+/// Everything as one object: `plan`, `steps` (each with its state), `outcome`.
+pub(super) fn json(plan: &Plan, told: &[Progress], outcome: Option<&Outcome>) -> Result<String> {
+    let steps: Vec<Value> = told
+        .iter()
+        .map(|progress| match &progress.state {
+            StepState::Running => json!({"step": progress.step, "state": "running"}),
+            StepState::Waiting { text } => json!({"step": progress.step, "state": "waiting", "text": text}),
+            StepState::Done { proof, millis } => {
+                json!({"step": progress.step, "state": "done", "proof": proof, "millis": millis})
+            }
+            StepState::Failed { reason } => {
+                json!({"step": progress.step, "state": "failed", "reason": reason})
+            }
+        })
+        .collect();
+    let outcome = outcome.map(|outcome| match outcome {
+        Outcome::Verified { address } => json!({"result": "verified", "address": address}),
+        Outcome::Reverted { why } => json!({"result": "reverted", "why": why}),
+        Outcome::Refused(refusal) => {
+            json!({"result": "refused", "why": refusal.reason, "way_out": refusal.way_out})
+        }
+        Outcome::Failed { why, state } => json!({"result": "failed", "why": why, "state": state}),
+    });
+    let live = plan.verdict != Verdict::NextBootOnly;
+    let value = json!({"plan": plan, "live": live, "steps": steps, "outcome": outcome});
+    Ok(serde_json::to_string_pretty(&value).wrap_err("write the result as JSON")? + "\n")
+}

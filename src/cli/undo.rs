@@ -1,0 +1,50 @@
+//! `virt-net undo`: takes the newest verified change back, with a preview of its own.
+
+use std::time::Duration;
+
+use clap::Args;
+use color_eyre::eyre::Result;
+
+use super::switch::{self, Consent};
+use super::{ExitStatus, complain, preview};
+use crate::change::Outcome;
+use crate::change::apply;
+use crate::change::journal::Journal;
+use crate::source::{self, SourceOptions};
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(args: &UndoArgs, options: &SourceOptions) -> Result<ExitStatus> {
+    let mut sources = source::start(options)?;
+    let snapshot = sources.settled(Duration::from_secs(10)).await;
+    if let Some(sentence) = switch::unreadable(&snapshot) {
+        complain(&sentence);
+        return Ok(ExitStatus::Failed);
+    }
+    let journal = match Journal::open() {
+        Ok(journal) => journal,
+        Err(error) => {
+            complain(&format!("{error}; nothing was changed"));
+            return Ok(ExitStatus::Refused);
+        }
+    };
+    match apply::plan_undo(&snapshot, &journal) {
+        Ok((record, plan)) => {
+            let (status, outcome) =
+                switch::carry_out(&plan, &args.consent, &sources, Some(journal.clone())).await?;
+            if matches!(outcome, Some(Outcome::Verified { .. })) {
+                apply::mark_undone(&journal, record);
+            }
+            Ok(status)
+        }
+        Err(refusal) => {
+            preview::refused(&refusal);
+            Ok(ExitStatus::Refused)
+        }
+    }
+}
