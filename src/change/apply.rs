@@ -23,7 +23,7 @@ use super::plan::{Bounce, Plan, Refusal, StepId, Verdict};
 use super::splice::{self, LinkState};
 use super::target::Target;
 use crate::model::Snapshot;
-use crate::source::libvirt::connection::Scope;
+use crate::source::libvirt::Scope;
 use crate::source::{Updates, now};
 
 /// How long the kernel may take to show what libvirt reported as done.

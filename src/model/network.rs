@@ -199,6 +199,14 @@ pub struct Subnet {
     pub hosts: Vec<StaticHost>,
 }
 
+impl Subnet {
+    /// Whether the network's dnsmasq hands out addresses in it.
+    #[must_use]
+    pub fn has_dhcp(&self) -> bool {
+        !self.ranges.is_empty() || !self.hosts.is_empty()
+    }
+}
+
 /// An inclusive range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DhcpRange {

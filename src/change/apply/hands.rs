@@ -12,7 +12,7 @@ use crate::change::splice::SpliceError;
 use crate::change::target::Target;
 use crate::model::guest::{Definition, NicConfig};
 use crate::model::ids::NicId;
-use crate::source::libvirt::connection::{Access, Connection, GuestHandle, LibvirtError, Scope};
+use crate::source::libvirt::{Access, Connection, GuestHandle, LibvirtError, Scope};
 use crate::source::netlink::NetlinkError;
 
 /// A single call; a detach job takes libvirt five seconds when the guest does not answer.

@@ -9,7 +9,7 @@ use crate::change::target::Target;
 use crate::model::guest::NicSource;
 use crate::model::ids::{IfIndex, IfName};
 use crate::model::kernel::{KernelFacts, Link, LinkKind, PortState};
-use crate::source::libvirt::connection::Scope;
+use crate::source::libvirt::Scope;
 use crate::source::netlink;
 
 /// Where the kernel has the NIC.

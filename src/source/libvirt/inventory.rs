@@ -1,166 +1,220 @@
-//! READS. One whole inventory of guests and networks, reusing what did not change.
+//! READS. What guests and networks there are, kept between reads so that only what changed is read and
+//! parsed again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use virt::domain::Domain;
-use virt::network::Network as VirtNetwork;
-
-use super::agent::Agents;
-use super::connection::{Connection, LibvirtError, failed};
-use super::ffi;
+use super::connection::Connection;
+use super::error::{ErrorKind, LibvirtError};
+use super::objects::{GuestHandle, NetworkHandle, Scope};
+use super::pulse::Pulse;
+use super::reader::Dirty;
 use crate::model::facts::LibvirtFacts;
-use crate::model::guest::{Definition, DomainState, Guest};
-use crate::model::ids::{DomainId, Timestamp};
-use crate::model::network::{Lease, Network, NetworkDefinition};
+use crate::model::guest::{AgentAddress, Definition, Guest};
+use crate::model::network::{Lease, Network, NetworkDefinition, Subnet};
+use crate::model::{DomainId, NetworkId};
 
-/// The last inventory: a definition whose text is the same is not parsed again.
+/// All guests and networks as last read.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
-    last: Arc<LibvirtFacts>,
+    guests: BTreeMap<DomainId, Guest>,
+    networks: BTreeMap<NetworkId, Network>,
+    agent_addresses: BTreeMap<DomainId, Vec<AgentAddress>>,
+    published: Option<Arc<LibvirtFacts>>,
 }
 
 impl Inventory {
-    /// Reads everything; `None` when nothing changed since the last time.
+    /// Reads what is dirty. What cannot be read of one object keeps its last figures.
+    ///
+    /// # Errors
+    /// Only when the connection is dead.
     pub(super) fn read(
         &mut self,
         connection: &Connection,
-        agents: &Agents,
-    ) -> Result<Option<Arc<LibvirtFacts>>, LibvirtError> {
-        let mut guests = Vec::new();
-        for domain in connection.domains()? {
-            // A guest that is undefined while we look is simply not there.
-            if let Some(guest) = self.guest(&domain, agents)? {
-                guests.push(guest);
+        dirty: &Dirty,
+        pulse: &Pulse,
+    ) -> Result<(), LibvirtError> {
+        if dirty.everything {
+            self.read_guests(connection, pulse)?;
+        } else {
+            for &id in &dirty.guests {
+                pulse.asking("read a guest");
+                self.read_guest(connection, id, connection.domain(id))?;
             }
+        }
+        if dirty.everything || dirty.all_networks {
+            self.read_networks(connection, pulse)?;
+        } else {
+            for &id in &dirty.networks {
+                pulse.asking("read a network");
+                self.read_network(connection, id, connection.network(id))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_guests(&mut self, connection: &Connection, pulse: &Pulse) -> Result<(), LibvirtError> {
+        pulse.asking("list the guests");
+        let Some(guests) = unless_dead(connection, connection.guests())? else { return Ok(()) };
+        self.guests.retain(|id, _| guests.iter().any(|guest| guest.id() == *id));
+        for guest in guests {
+            pulse.asking("read a guest");
+            self.read_guest(connection, guest.id(), Ok(guest))?;
+        }
+        Ok(())
+    }
+
+    fn read_guest(
+        &mut self,
+        connection: &Connection,
+        id: DomainId,
+        found: Result<GuestHandle, LibvirtError>,
+    ) -> Result<(), LibvirtError> {
+        let before = self.guests.get(&id);
+        match found.and_then(|handle| guest(&handle, before)) {
+            Ok(guest) => drop(self.guests.insert(id, guest)),
+            Err(error) if error.kind == ErrorKind::Gone => drop(self.guests.remove(&id)),
+            Err(error) => drop(unless_dead::<()>(connection, Err(error))?),
+        }
+        Ok(())
+    }
+
+    fn read_networks(&mut self, connection: &Connection, pulse: &Pulse) -> Result<(), LibvirtError> {
+        pulse.asking("list the networks");
+        let Some(networks) = unless_dead(connection, connection.networks())? else { return Ok(()) };
+        self.networks.retain(|id, _| networks.iter().any(|network| network.id() == *id));
+        for network in networks {
+            pulse.asking("read a network");
+            self.read_network(connection, network.id(), Ok(network))?;
+        }
+        Ok(())
+    }
+
+    fn read_network(
+        &mut self,
+        connection: &Connection,
+        id: NetworkId,
+        found: Result<NetworkHandle, LibvirtError>,
+    ) -> Result<(), LibvirtError> {
+        let before = self.networks.get(&id);
+        match found.and_then(|handle| network(&handle, before)) {
+            Ok(network) => drop(self.networks.insert(id, network)),
+            Err(error) if error.kind == ErrorKind::Gone => drop(self.networks.remove(&id)),
+            Err(error) => drop(unless_dead::<()>(connection, Err(error))?),
+        }
+        Ok(())
+    }
+
+    /// The guests whose agent is connected.
+    pub(super) fn agents(&self) -> Vec<DomainId> {
+        self.guests.values().filter(|guest| guest.agent).map(|guest| guest.id).collect()
+    }
+
+    /// Takes what the agents answered.
+    pub(super) fn set_agent_addresses(&mut self, answers: BTreeMap<DomainId, Vec<AgentAddress>>) {
+        self.agent_addresses = answers;
+    }
+
+    /// Everything, by name; `None` when it is what the last call gave.
+    pub(super) fn changed(&mut self) -> Option<Arc<LibvirtFacts>> {
+        let mut guests: Vec<Guest> = self.guests.values().cloned().collect();
+        for guest in guests.iter_mut().filter(|guest| guest.agent) {
+            guest.agent_addresses = self.agent_addresses.get(&guest.id).cloned().unwrap_or_default();
         }
         guests.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        let mut networks = Vec::new();
-        for network in connection.networks()? {
-            if let Some(network) = self.network(&network)? {
-                networks.push(network);
-            }
-        }
+        let mut networks: Vec<Network> = self.networks.values().cloned().collect();
         networks.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        agents.ask(guests.iter().filter(|guest| guest.agent).map(|guest| guest.id).collect());
         let facts = LibvirtFacts { guests, networks };
-        if facts == *self.last && !facts.networks.is_empty() {
-            return Ok(None);
+        if self.published.as_deref() == Some(&facts) {
+            return None;
         }
-        self.last = Arc::new(facts);
-        Ok(Some(Arc::clone(&self.last)))
-    }
-
-    fn guest(&self, domain: &Domain, agents: &Agents) -> Result<Option<Guest>, LibvirtError> {
-        let name = domain.get_name().map_err(failed("read the name of", "a guest"))?;
-        let uuid = domain.get_uuid_string().map_err(failed("read the UUID of", &name))?;
-        let Ok(id) = uuid.parse::<DomainId>() else { return Ok(None) };
-        let Ok((state, _)) = domain.get_state() else { return gone(domain, &name) };
-        let Ok(persistent) = domain.is_persistent() else { return gone(domain, &name) };
-        let state = domain_state(state);
-        let before = self.last.guests.iter().find(|guest| guest.id == id);
-        let live = if state.is_active() {
-            let Ok(xml) = domain.get_xml_desc(0) else { return gone(domain, &name) };
-            definition(&xml, before.and_then(|guest| guest.live.as_ref()))
-        } else {
-            None
-        };
-        let next = if persistent {
-            let Ok(xml) = domain.get_xml_desc(virt_sys::VIR_DOMAIN_XML_INACTIVE) else {
-                return gone(domain, &name);
-            };
-            definition(&xml, before.and_then(|guest| guest.next.as_ref()))
-        } else {
-            None
-        };
-        let agent = live.as_ref().is_some_and(|definition| definition.machine.agent_connected);
-        Ok(Some(Guest {
-            id,
-            name,
-            state,
-            // The test driver cannot tell for a transient guest; that is "no".
-            autostart: domain.get_autostart().unwrap_or(false),
-            persistent,
-            live,
-            next,
-            agent,
-            agent_addresses: if agent { agents.addresses(id) } else { Vec::new() },
-        }))
-    }
-
-    fn network(&self, network: &VirtNetwork) -> Result<Option<Network>, LibvirtError> {
-        let name = network.get_name().map_err(failed("read the name of", "a network"))?;
-        let uuid = network.get_uuid_string().map_err(failed("read the UUID of", &name))?;
-        let Ok(id) = uuid.parse() else { return Ok(None) };
-        let (Ok(active), Ok(persistent)) = (network.is_active(), network.is_persistent()) else {
-            return Ok(None);
-        };
-        let before = self.last.networks.iter().find(|before| before.id == id);
-        let read = |flags, before: Option<&NetworkDefinition>| {
-            let xml = network.get_xml_desc(flags).ok()?;
-            match before {
-                Some(before) if *before.xml == *xml => Some(before.clone()),
-                _ => NetworkDefinition::parse(&xml).ok(),
-            }
-        };
-        let live = active.then(|| read(0, before.and_then(|before| before.live.as_ref()))).flatten();
-        let inactive = virt_sys::VIR_NETWORK_XML_INACTIVE;
-        let next =
-            persistent.then(|| read(inactive, before.and_then(|before| before.next.as_ref()))).flatten();
-        let has_dhcp = live.as_ref().is_some_and(|live| !live.subnets.is_empty());
-        let leases = if has_dhcp { ffi::leases(network).unwrap_or_default() } else { Vec::new() };
-        Ok(Some(Network {
-            id,
-            name,
-            active,
-            autostart: network.get_autostart().unwrap_or(false),
-            persistent,
-            live,
-            next,
-            leases: leases.into_iter().filter_map(lease).collect(),
-        }))
+        let facts = Arc::new(facts);
+        self.published = Some(Arc::clone(&facts));
+        Some(facts)
     }
 }
 
-/// A call on a guest failed: it went while we looked (fine), or the connection did (an error).
-fn gone(domain: &Domain, name: &str) -> Result<Option<Guest>, LibvirtError> {
-    match domain.get_name().and(domain.is_active()) {
-        Ok(_) => Ok(None),
+/// An error of one object is logged and costs only that object's new figures; that of a dead connection
+/// ends the session.
+fn unless_dead<T>(
+    connection: &Connection,
+    result: Result<T, LibvirtError>,
+) -> Result<Option<T>, LibvirtError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == ErrorKind::Disconnected || !connection.is_alive() => Err(error),
         Err(error) => {
-            let error = failed("read", name)(error);
-            if error.is_transient() { Err(error) } else { Ok(None) }
+            tracing::warn!("{error}");
+            Ok(None)
         }
     }
 }
 
-fn definition(xml: &str, before: Option<&Definition>) -> Option<Definition> {
-    match before {
-        Some(before) if *before.xml == *xml => Some(before.clone()),
-        _ => Definition::parse(xml).ok(),
-    }
-}
-
-fn lease(raw: ffi::RawLease) -> Option<Lease> {
-    let address: std::net::IpAddr = raw.address?.parse().ok()?;
-    let prefix = u8::try_from(raw.prefix).ok()?;
-    let expires = u64::try_from(raw.expires).ok().filter(|seconds| *seconds > 0);
-    Some(Lease {
-        mac: raw.mac.and_then(|mac| mac.parse().ok()),
-        address: IpNet::new(address, prefix).ok()?,
-        hostname: raw.hostname.filter(|name| !name.is_empty()),
-        expires: expires.map(|seconds| Timestamp(seconds.saturating_mul(1000))),
+fn guest(handle: &GuestHandle, before: Option<&Guest>) -> Result<Guest, LibvirtError> {
+    let (state, persistent) = (handle.state()?, handle.is_persistent()?);
+    let before_live = before.and_then(|guest| guest.live.as_ref());
+    let before_next = before.and_then(|guest| guest.next.as_ref());
+    let live = if handle.was_active() { Some(handle.xml(Scope::Live)?) } else { None };
+    let next = if persistent { Some(handle.xml(Scope::Config)?) } else { None };
+    let live = live.and_then(|xml| definition(handle, &xml, before_live));
+    let agent = live.as_ref().is_some_and(|live| live.machine.agent_connected);
+    Ok(Guest {
+        id: handle.id(),
+        name: handle.name().to_owned(),
+        state,
+        // Some drivers cannot tell for a transient guest; it has none.
+        autostart: persistent && handle.autostart().unwrap_or(false),
+        persistent,
+        live,
+        next: next.and_then(|xml| definition(handle, &xml, before_next)),
+        agent,
+        agent_addresses: Vec::new(),
     })
 }
 
-fn domain_state(state: virt_sys::virDomainState) -> DomainState {
-    match state {
-        virt_sys::VIR_DOMAIN_RUNNING => DomainState::Running,
-        virt_sys::VIR_DOMAIN_BLOCKED => DomainState::Blocked,
-        virt_sys::VIR_DOMAIN_PAUSED => DomainState::Paused,
-        virt_sys::VIR_DOMAIN_SHUTDOWN => DomainState::ShuttingDown,
-        virt_sys::VIR_DOMAIN_SHUTOFF => DomainState::Off,
-        virt_sys::VIR_DOMAIN_CRASHED => DomainState::Crashed,
-        virt_sys::VIR_DOMAIN_PMSUSPENDED => DomainState::Suspended,
-        _ => DomainState::Unknown,
+fn definition(handle: &GuestHandle, xml: &str, before: Option<&Definition>) -> Option<Definition> {
+    if let Some(same) = before.filter(|before| *before.xml == *xml) {
+        return Some(same.clone());
     }
+    Definition::parse(xml).inspect_err(|error| tracing::warn!("guest {:?}: {error}", handle.name())).ok()
+}
+
+fn network(handle: &NetworkHandle, before: Option<&Network>) -> Result<Network, LibvirtError> {
+    let (active, persistent) = (handle.is_active()?, handle.is_persistent()?);
+    let live = if active { Some(handle.xml(Scope::Live)?) } else { None };
+    let next = if persistent { Some(handle.xml(Scope::Config)?) } else { None };
+    let before_live = before.and_then(|network| network.live.as_ref());
+    let before_next = before.and_then(|network| network.next.as_ref());
+    let live = live.and_then(|xml| network_definition(handle, &xml, before_live));
+    let has_dhcp = live.as_ref().is_some_and(|live| live.subnets.iter().any(Subnet::has_dhcp));
+    Ok(Network {
+        id: handle.id(),
+        name: handle.name().to_owned(),
+        active,
+        autostart: persistent && handle.autostart().unwrap_or(false),
+        persistent,
+        live,
+        next: next.and_then(|xml| network_definition(handle, &xml, before_next)),
+        leases: if has_dhcp { leases(handle, before) } else { Vec::new() },
+    })
+}
+
+/// A lease file that cannot be read costs the new leases, not the network.
+fn leases(handle: &NetworkHandle, before: Option<&Network>) -> Vec<Lease> {
+    handle.leases().unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        before.map(|network| network.leases.clone()).unwrap_or_default()
+    })
+}
+
+fn network_definition(
+    handle: &NetworkHandle,
+    xml: &str,
+    before: Option<&NetworkDefinition>,
+) -> Option<NetworkDefinition> {
+    if let Some(same) = before.filter(|before| *before.xml == *xml) {
+        return Some(same.clone());
+    }
+    let parsed = NetworkDefinition::parse(xml);
+    parsed.inspect_err(|error| tracing::warn!("network {:?}: {error}", handle.name())).ok()
 }
