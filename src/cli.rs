@@ -88,6 +88,12 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
+/// A value as JSON text that is safe to print: guests choose some of what is in it.
+fn json_text(value: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).wrap_err("write JSON")?;
+    Ok(crate::ui::text::escape_json(&text).into_owned() + "\n")
+}
+
 /// Writes a line to standard error; nothing can be done where that fails.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "virt-net: {text}");

@@ -1,7 +1,7 @@
 //! `virt-net dump`: the whole input of the model, as JSON.
 
 use clap::Args;
-use color_eyre::eyre::{Result, WrapErr as _};
+use color_eyre::eyre::Result;
 
 use super::{ExitStatus, print};
 use crate::source::{self, SourceOptions, replay};
@@ -17,8 +17,6 @@ pub struct DumpArgs {
 pub(super) async fn run(args: &DumpArgs, options: &SourceOptions) -> Result<ExitStatus> {
     let mut sources = source::start(options)?;
     let recording = replay::record(&mut sources, usize::from(args.frames)).await;
-    let json = serde_json::to_string_pretty(&recording).wrap_err("write the recording as JSON")?;
-    print(&json)?;
-    print("\n")?;
+    print(&super::json_text(&recording)?)?;
     Ok(ExitStatus::Done)
 }

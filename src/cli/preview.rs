@@ -1,6 +1,6 @@
 //! A plan, its progress and its outcome as text and JSON.
 
-use color_eyre::eyre::{Result, WrapErr as _};
+use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
@@ -111,5 +111,5 @@ pub(super) fn json(plan: &Plan, told: &[Progress], outcome: Option<&Outcome>) ->
     });
     let live = plan.verdict != Verdict::NextBootOnly;
     let value = json!({"plan": plan, "live": live, "steps": steps, "outcome": outcome});
-    Ok(serde_json::to_string_pretty(&value).wrap_err("write the result as JSON")? + "\n")
+    super::json_text(&value)
 }

@@ -180,5 +180,5 @@ fn json(snapshot: &Snapshot, sections: &[Section]) -> Result<String> {
         };
         object.insert(section.key().to_owned(), rows.wrap_err("write rows as JSON")?);
     }
-    Ok(serde_json::to_string_pretty(&Value::Object(object)).wrap_err("write JSON")? + "\n")
+    super::json_text(&object)
 }

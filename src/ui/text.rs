@@ -28,6 +28,25 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// JSON text with everything that [`escape`] hides as `\uXXXX`: the same values, safe to print.
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let safe = |c: char| harmless(c) || c == '\n';
+    if json.chars().all(safe) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if safe(c) {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn harmless(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_graphic() || c == ' ';

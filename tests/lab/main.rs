@@ -1,1 +1,6 @@
 //! The real lab: libvirtd, guests, nftables. Needs root; `assets/test` runs it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod lab;
+mod libvirt;
+mod reading;

@@ -1,0 +1,70 @@
+//! A lab of its own for one test: `assets/lab up`, taken down when the test ends, however it ends.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A running lab.
+pub(crate) struct Lab {
+    instance: String,
+}
+
+impl Lab {
+    /// Starts the lab `name` with these arguments of `assets/lab up`; about 15 s.
+    pub(crate) fn up(name: &str, arguments: &[&str]) -> Self {
+        let lab = Self { instance: format!("test-{name}") };
+        let binary = std::path::Path::new(env!("CARGO_BIN_EXE_virt-net")).parent().expect("a directory");
+        let mut command = lab.command("up");
+        succeed(command.args(arguments).arg("--bin").arg(binary));
+        lab
+    }
+
+    /// The URI of a host's read-only libvirt socket, for this process outside of the lab.
+    pub(crate) fn uri(&self, host: &str) -> String {
+        let path = format!("/run/virt-net-lab/{}/{host}.pid", self.instance);
+        let noted = std::fs::read_to_string(&path).expect("the host's pid file");
+        let pid = noted.split_whitespace().next().expect("a pid");
+        format!("qemu+unix:///system?socket=/proc/{pid}/root/run/libvirt/libvirt-sock-ro")
+    }
+
+    /// What a shell command prints on a host, or on `lan` or `pc`; it must succeed.
+    pub(crate) fn run(&self, host: &str, command: &str) -> String {
+        succeed(self.command("exec").args([host, "--", "sh", "-c", command]))
+    }
+
+    /// What a command prints as JSON.
+    pub(crate) fn json(&self, host: &str, command: &str) -> Value {
+        let text = self.run(host, command);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{command}: {error}\n{text}"))
+    }
+
+    /// Runs a shell command inside a guest.
+    pub(crate) fn guest(&self, host: &str, guest: &str, command: &str) -> String {
+        succeed(self.command("guest").args([host, guest, command]))
+    }
+
+    /// Does something to a host's libvirtd: `start stop restart kill freeze thaw`.
+    pub(crate) fn libvirtd(&self, host: &str, what: &str) {
+        succeed(self.command("libvirtd").args([host, what]));
+    }
+
+    fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
+        command.arg(subcommand).env("VIRT_NET_LAB", &self.instance);
+        command
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.command("down").output();
+    }
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{text}{errors}", output.status);
+    text
+}
