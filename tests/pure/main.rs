@@ -1,1 +1,3 @@
 //! Pure logic and views: no privilege, no process, no clock.
+
+mod definitions;
