@@ -4,9 +4,11 @@
 pub mod apply;
 mod consequences;
 pub mod journal;
+pub mod nic;
 pub mod plan;
 pub mod splice;
 pub mod target;
+pub mod undo;
 
 pub use apply::{Outcome, Progress, StepState};
 pub use plan::{Bounce, Edit, Plan, Refusal, Step, StepId, Verdict, Want, When};

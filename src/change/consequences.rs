@@ -12,6 +12,13 @@ pub(super) fn of(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Vec<String> {
     sentences.extend(addresses(snapshot, nic, plan));
     sentences.extend(reach(snapshot, plan));
     sentences.extend(waiting(snapshot, plan));
+    if snapshot.guest(nic.id.domain).is_some_and(|guest| guest.persistent) && nic.next.is_none() {
+        sentences.push("the definition for the next boot does not have this NIC, and will not".to_owned());
+    }
+    if nic.drifted() {
+        let has = nic.bridge.map_or_else(|| "no bridge".to_owned(), |bridge| bridge.to_string());
+        sentences.push(format!("the kernel has its tap on {has} now, not where libvirt believes"));
+    }
     if nic.pending
         && let Some(next) = nic.next.as_ref().and_then(|next| Target::of(&next.source))
         && next != plan.to
@@ -35,6 +42,15 @@ fn headline(nic: &Nic, plan: &Plan) -> String {
             "Hot-replug. The guest's NIC is unplugged and plugged in again, same MAC and slot: \
              its connections break, and a static configuration inside may not come back by itself."
                 .to_owned()
+        }
+        (Verdict::Plug, _) => "Plugged in: the guest gets this NIC as a new device.".to_owned(),
+        (Verdict::Unplug, _) => {
+            "Unplugged: the guest loses this NIC, and what goes over it breaks.".to_owned()
+        }
+        (Verdict::NextBootOnly, _)
+            if nic.live.as_ref().is_some_and(|live| plan.to.is(&live.source)) && plan.live.is_none() =>
+        {
+            "The running guest has it already: only the definition for the next boot changes.".to_owned()
         }
         (Verdict::NextBootOnly, _) if nic.live.is_some() => {
             "Next boot only. The running guest is not touched; it changes when it is shut down and started \

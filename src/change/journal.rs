@@ -67,6 +67,14 @@ pub struct Record {
     pub state: State,
 }
 
+impl Record {
+    /// Its process is gone in the middle.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.state == State::Running && !Path::new(&format!("/proc/{}", self.pid)).exists()
+    }
+}
+
 /// The directory of records.
 #[derive(Debug, Clone)]
 pub struct Journal {
@@ -164,24 +172,27 @@ impl Journal {
         records
     }
 
-    /// The newest change that was verified and not taken back.
+    /// The newest change that can be taken back or has to be put right: verified, failed half way, or
+    /// interrupted. One that was put back or undone is neither.
     #[must_use]
-    pub fn last_done(&self) -> Option<Record> {
-        self.records().into_iter().rev().find(|record| record.state == State::Verified)
+    pub fn last_open(&self) -> Option<Record> {
+        self.records().into_iter().rev().find(|record| match record.state {
+            State::Verified | State::Failed { .. } => true,
+            State::Running => record.is_interrupted(),
+            State::Reverted | State::Undone => false,
+        })
     }
 
-    /// Changes whose process is gone in the middle.
+    /// Changes that ended half way: their process is gone in the middle, or neither the change nor its
+    /// revert worked. To be told at the start.
     #[must_use]
-    pub fn interrupted(&self) -> Vec<Record> {
-        let gone = |pid: u32| !Path::new(&format!("/proc/{pid}")).exists();
-        self.records()
-            .into_iter()
-            .filter(|record| record.state == State::Running && gone(record.pid))
-            .collect()
+    pub fn half_done(&self) -> Vec<Record> {
+        let half = |record: &Record| record.is_interrupted() || matches!(record.state, State::Failed { .. });
+        self.records().into_iter().filter(half).collect()
     }
 
     fn path(&self, record: &Record) -> PathBuf {
-        self.directory.join(format!("{:015}.json", record.begun.0))
+        self.directory.join(format!("{:015}-{}.json", record.begun.0, record.pid))
     }
 
     /// Whole or not at all: a temporary file, flushed, then renamed.

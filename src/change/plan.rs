@@ -1,6 +1,8 @@
 //! PURE. Want + snapshot → plan: what will be done, in which order, what it means, and how it is taken
 //! back. A confirm dialog holds the plan; what is applied is what was shown.
 
+mod steps;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use thiserror::Error;
 
 use super::consequences;
 use super::splice::{self, SpliceError};
-use super::target::{self, Availability, Target, quote};
+use super::target::{self, Availability, Target};
 use crate::model::guest::{Definition, Guest, NicConfig};
 use crate::model::ids::{IfName, NicId};
 use crate::model::{MacvtapMode, Nic, Snapshot};
@@ -62,6 +64,10 @@ pub enum Verdict {
     Live,
     /// The device is unplugged and plugged in again with the same MAC and slot.
     HotReplug,
+    /// A device that is not there now is plugged in.
+    Plug,
+    /// The device is unplugged for good.
+    Unplug,
     /// Only the definition for the next boot changes.
     NextBootOnly,
 }
@@ -114,13 +120,21 @@ impl StepId {
     }
 }
 
-/// An element before and after.
+/// An element before and after; an empty text is a NIC that is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
     /// As libvirt has it.
     pub before: String,
     /// As it shall be.
     pub after: String,
+}
+
+impl Edit {
+    /// `None` when nothing would change.
+    pub(super) fn between(before: impl Into<String>, after: impl Into<String>) -> Option<Self> {
+        let (before, after) = (before.into(), after.into());
+        (before != after).then_some(Self { before, after })
+    }
 }
 
 /// Where the kernel must have the NIC's link in the end.
@@ -149,6 +163,9 @@ pub struct Plan {
     pub nic: NicId,
     /// The guest's name: hostile text.
     pub guest: String,
+    /// What is done to the NIC, in a few words (`network default → bridge virbr1`); hostile text.
+    #[serde(default)]
+    pub title: String,
     /// Where the NIC was plugged when the plan was made.
     pub from: Target,
     /// Where it goes.
@@ -203,43 +220,80 @@ pub fn plan(snapshot: &Snapshot, want: &Want) -> Result<Plan, Refusal> {
         .source()
         .and_then(Target::of)
         .ok_or_else(|| refuse(&what, "its kind is not re-plugged", "virsh edit"))?;
-    let verdict =
-        verdict(snapshot, nic, guest, want).map_err(|(reason, way_out)| refuse(&what, &reason, &way_out))?;
-    let edit = |definition: Option<&Definition>, config: Option<&NicConfig>| {
-        let Some((definition, config)) = definition.zip(config) else { return Ok(None) };
-        let before = definition.xml.get(config.span.clone()).unwrap_or_default().to_owned();
-        let after = edited(&before, want).map_err(|error| refuse(&what, &error.to_string(), "virsh edit"))?;
-        Ok(Some(Edit { before, after }))
-    };
-    let next = edit(guest.next.as_ref(), nic.next.as_ref())?;
-    let mut live = None;
-    if verdict != Verdict::NextBootOnly {
-        live = edit(guest.live.as_ref(), nic.live.as_ref())?;
+    let there = |config: &NicConfig| want.target.is(&config.source) && !has_other_model(config, want);
+    let change_live = want.when == When::NowAndNextBoot && nic.live.as_ref().is_some_and(|nic| !there(nic));
+    let change_next = nic.next.as_ref().is_some_and(|nic| !there(nic));
+    let verdict = verdict(snapshot, nic, guest, want, change_live);
+    let verdict = verdict.map_err(|(reason, way_out)| refuse(&what, &reason, &way_out))?;
+    if !change_live && !change_next {
+        let (reason, way_out) = nothing_to_do(nic, want);
+        return Err(refuse(&what, &reason, &way_out));
     }
-    let expected = live.as_ref().and(expected(snapshot, &want.target));
+    let edit = |definition: Option<&Definition>, config: Option<&NicConfig>| {
+        let before = definition.zip(config).map(|(definition, config)| definition.element(config));
+        let Some(before) = before else { return Ok(None) };
+        let after = edited(before, want).map_err(|error| refuse(&what, &error.to_string(), "virsh edit"))?;
+        Ok(Edit::between(before, after))
+    };
+    let next = edit(guest.next.as_ref().filter(|_| change_next), nic.next.as_ref())?;
+    let live = edit(guest.live.as_ref().filter(|_| change_live), nic.live.as_ref())?;
     let mut plan = Plan {
         nic: want.nic,
         guest: guest.name.clone(),
+        title: format!("{} → {}", from.words(), want.target.words()),
         from,
         to: want.target.clone(),
         structure: snapshot.structure,
         verdict,
-        bounce: if verdict == Verdict::Live && !nic.config().is_some_and(|config| config.link_down) {
-            want.bounce
-        } else {
-            Bounce::Off
-        },
+        bounce: bounce(nic, verdict, want.bounce),
         steps: Vec::new(),
+        expected: live.as_ref().and(expected(snapshot, &want.target)),
         live,
         next,
-        expected,
         consequences: Vec::new(),
         commands: Vec::new(),
     };
-    plan.steps = steps(&plan);
     plan.consequences = consequences::of(snapshot, nic, &plan);
-    plan.commands = commands(&plan);
-    Ok(plan)
+    Ok(plan.complete())
+}
+
+impl Plan {
+    /// Fills in what follows from the rest: the steps and the commands.
+    pub(super) fn complete(mut self) -> Self {
+        self.steps = steps::of(&self);
+        self.commands = steps::commands(&self);
+        self
+    }
+
+    /// Whether this step is part of it.
+    #[must_use]
+    pub fn has(&self, id: StepId) -> bool {
+        self.steps.iter().any(|step| step.id == id)
+    }
+
+    /// Whether the NIC goes somewhere else.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.from != self.to
+    }
+}
+
+/// How a running guest's NIC gets from one definition to another: libvirt moves a tap live, but neither
+/// makes a macvtap of it nor changes what the guest sees of the device.
+pub(super) fn live_verdict(snapshot: &Snapshot, now: &NicConfig, then: &NicConfig) -> Verdict {
+    let device = |nic: &NicConfig| (nic.model.clone(), nic.mtu, nic.queues, nic.boot_order);
+    let macvtap = |nic: &NicConfig| target::on_macvtap_source(snapshot, nic);
+    let moves = !now.source.same_plug(&then.source);
+    if device(now) != device(then) || (moves && (macvtap(now) || macvtap(then))) {
+        return Verdict::HotReplug;
+    }
+    Verdict::Live
+}
+
+/// A bounce makes sense only for a guest that keeps its device, with its cable plugged.
+pub(super) fn bounce(nic: &Nic, verdict: Verdict, wanted: Bounce) -> Bounce {
+    let pulled = nic.config().is_some_and(|config| config.link_down);
+    if verdict == Verdict::Live && !pulled { wanted } else { Bounce::Off }
 }
 
 fn edited(element: &str, want: &Want) -> Result<String, SpliceError> {
@@ -250,35 +304,56 @@ fn edited(element: &str, want: &Want) -> Result<String, SpliceError> {
     }
 }
 
-fn verdict(snapshot: &Snapshot, nic: &Nic, guest: &Guest, want: &Want) -> Result<Verdict, (String, String)> {
-    let config = nic.config();
-    let current = config.and_then(|config| config.model.as_deref());
-    let new_model = want.model.as_deref().is_some_and(|model| Some(model) != current);
-    let availability = target::availability(snapshot, nic, &want.target);
-    let refused = |reason: &str, way_out: &str| Err((reason.to_owned(), way_out.to_owned()));
-    if nic.next.is_none() && (want.when == When::NextBoot || nic.live.is_none()) {
-        return refused("the guest is transient: it has no next boot", "switch it now");
+fn has_other_model(config: &NicConfig, want: &Want) -> bool {
+    want.model.as_deref().is_some_and(|model| config.model.as_deref() != Some(model))
+}
+
+/// Why a want that changes nothing is refused: done already, or there is nothing that could be changed.
+fn nothing_to_do(nic: &Nic, want: &Want) -> (String, String) {
+    let text = |reason: &str, way_out: &str| (reason.to_owned(), way_out.to_owned());
+    if want.when == When::NextBoot && nic.next.is_none() {
+        return text("the next boot does not have this NIC", "switch it now");
     }
-    match availability {
-        Availability::Refused { reason, way_out } => Err((reason, way_out)),
-        Availability::Here if !new_model => {
-            refused("it is plugged there already, now and at the next boot", "nothing to do")
+    if nic.drifted() {
+        let has = nic.bridge.map_or_else(|| "no bridge".to_owned(), |bridge| bridge.to_string());
+        let way_out = "switch it somewhere else and back: that plugs the tap in again";
+        return (
+            format!("libvirt has it there already, but the kernel has its tap on {has}"),
+            way_out.to_owned(),
+        );
+    }
+    text("it is plugged there already", "nothing to do")
+}
+
+fn verdict(
+    snapshot: &Snapshot,
+    nic: &Nic,
+    guest: &Guest,
+    want: &Want,
+    change_live: bool,
+) -> Result<Verdict, (String, String)> {
+    let availability = target::availability(snapshot, nic, &want.target);
+    if let Availability::Refused { reason, way_out } = availability {
+        return Err((reason, way_out));
+    }
+    let Some(live) = nic.live.as_ref().filter(|_| change_live) else { return Ok(Verdict::NextBootOnly) };
+    let replug = match availability {
+        Availability::NextBoot(reason) => {
+            return Err((reason, "switch it for the next boot only".to_owned()));
         }
-        _ if nic.live.is_none() => Ok(Verdict::NextBootOnly),
-        _ if want.when == When::NextBoot => Ok(Verdict::NextBootOnly),
-        Availability::NextBoot(reason) => Err((reason, "switch it for the next boot only".to_owned())),
-        Availability::Here | Availability::Live if new_model => {
-            match config.and_then(|config| target::unfit_for_replug(guest, config)) {
-                Some(reason) => Err((reason, "change the model for the next boot only".to_owned())),
-                None => Ok(Verdict::HotReplug),
-            }
-        }
-        Availability::HotReplug => Ok(Verdict::HotReplug),
-        Availability::Here | Availability::Live => Ok(Verdict::Live),
+        Availability::HotReplug => true,
+        _ => has_other_model(live, want),
+    };
+    if !replug {
+        return Ok(Verdict::Live);
+    }
+    match target::unfit_for_replug(guest, live) {
+        Some(reason) => Err((reason, "change it for the next boot only".to_owned())),
+        None => Ok(Verdict::HotReplug),
     }
 }
 
-fn expected(snapshot: &Snapshot, target: &Target) -> Option<Expected> {
+pub(super) fn expected(snapshot: &Snapshot, target: &Target) -> Option<Expected> {
     match target {
         Target::Bridge { bridge } => Some(Expected::OnBridge { bridge: *bridge }),
         Target::Macvtap { lower, mode } => Some(Expected::OnLink { lower: Some(*lower), mode: Some(*mode) }),
@@ -290,67 +365,4 @@ fn expected(snapshot: &Snapshot, target: &Target) -> Option<Expected> {
             network.bridge().map(|bridge| Expected::OnBridge { bridge })
         }
     }
-}
-
-fn steps(plan: &Plan) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut step = |id, text: String| steps.push(Step { id, text });
-    if plan.next.is_some() {
-        step(StepId::NextBoot, format!("{} in the definition", plan.to.words()));
-    }
-    match plan.verdict {
-        Verdict::NextBootOnly => return steps,
-        Verdict::Live => step(StepId::Live, format!("move the NIC to {}", plan.to.words())),
-        Verdict::HotReplug => {
-            step(StepId::Unplug, "ask the guest to let go of the NIC".to_owned());
-            step(StepId::Plug, format!("plug it into {}, same MAC, same slot", plan.to.words()));
-        }
-    }
-    match plan.expected {
-        Some(Expected::OnBridge { bridge }) => {
-            step(StepId::Kernel, format!("the kernel has the tap on {bridge}"));
-            step(StepId::Port, format!("the port of {bridge} forwards"));
-        }
-        Some(Expected::OnLink { lower: Some(lower), .. }) => {
-            step(StepId::Kernel, format!("the kernel has the macvtap on {lower}"));
-        }
-        _ => step(StepId::Kernel, "the kernel has the macvtap".to_owned()),
-    }
-    if let Bounce::Hold(hold) = plan.bounce {
-        step(StepId::Link, format!("link down {} s, then up", hold.as_secs_f32()));
-    }
-    step(StepId::Address, "the guest has an address".to_owned());
-    steps
-}
-
-fn commands(plan: &Plan) -> Vec<String> {
-    let guest = quote(&plan.guest);
-    let xml = |edit: &Edit| edit.after.clone();
-    let mut commands = Vec::new();
-    let mut with_file = |file: &str, content: String, line: String| {
-        commands.push(format!("cat >{file} <<'XML'\n{content}\nXML"));
-        commands.push(line);
-    };
-    if let Some(next) = &plan.next {
-        with_file("next.xml", xml(next), format!("virsh update-device {guest} next.xml --config"));
-    }
-    if let Some(live) = &plan.live {
-        if plan.verdict == Verdict::HotReplug {
-            let old = live.before.clone();
-            with_file("old.xml", old, format!("virsh detach-device {guest} old.xml --live"));
-            let new = splice::for_attach(&live.after).unwrap_or_else(|_| live.after.clone());
-            let line =
-                format!("virsh attach-device {guest} new.xml --live   # when virsh domiflist shows it gone");
-            with_file("new.xml", new, line);
-        } else {
-            with_file("live.xml", xml(live), format!("virsh update-device {guest} live.xml --live"));
-        }
-    }
-    if let Bounce::Hold(hold) = plan.bounce {
-        let mac = plan.nic.mac;
-        commands.push(format!("virsh domif-setlink {guest} {mac} down"));
-        commands.push(format!("sleep {}", hold.as_secs_f32()));
-        commands.push(format!("virsh domif-setlink {guest} {mac} up"));
-    }
-    commands
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use roxmltree::{Document, Node};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::target::Target;
@@ -108,8 +109,29 @@ pub fn for_attach(element: &str) -> Result<String, SpliceError> {
     Ok(apply(element, edits))
 }
 
+/// An older text of a NIC for the device it is now: with the current `<target>` and `<alias>`, which
+/// libvirt does not let go of while it runs.
+///
+/// # Errors
+/// Not `<interface>` elements.
+pub fn for_device(old: &str, current: &str) -> Result<String, SpliceError> {
+    let mut element = for_attach(old)?;
+    let current_document = parse(current)?;
+    for name in ["target", "alias"] {
+        let node = child(current_document.root_element(), name);
+        let Some(text) = node.and_then(|node| current.get(node.range())) else { continue };
+        let document = parse(&element)?;
+        if child(document.root_element(), name).is_none() {
+            let edit = insert_last(&element, document.root_element(), text)?;
+            element = apply(&element, vec![edit]);
+        }
+    }
+    Ok(element)
+}
+
 /// `<link state>` of an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LinkState {
     /// Plugged.
     Up,
@@ -118,7 +140,9 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    const fn word(self) -> &'static str {
+    /// `up` or `down`, as libvirt has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::Down => "down",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::splice::escape;
 use crate::model::guest::{DomainState, Guest, MacvtapMode, NicConfig, NicSource};
-use crate::model::ids::{IfName, NicId};
+use crate::model::ids::{IfIndex, IfName, NicId};
 use crate::model::kernel::{Link, LinkKind};
 use crate::model::network::{ForwardMode, Network};
 use crate::model::snapshot::{Bridge, PortRole};
@@ -128,48 +128,112 @@ pub fn choices(snapshot: &Snapshot, id: NicId) -> Vec<Choice> {
 /// How a NIC would get to this target, whether or not it is listed.
 #[must_use]
 pub fn availability(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
+    let availability = how(snapshot, nic, target);
+    if availability == Availability::Here {
+        return availability;
+    }
+    match obstacle(snapshot, target, nic.link) {
+        Some((reason, way_out)) => Availability::Refused { reason, way_out },
+        None => availability,
+    }
+}
+
+/// Why nothing can be plugged into a target, and the way out. `own` is the link of the NIC that would
+/// move: it is not in its own way.
+pub(super) fn obstacle(
+    snapshot: &Snapshot,
+    target: &Target,
+    own: Option<IfIndex>,
+) -> Option<(String, String)> {
     match target {
         Target::Network { network } => match snapshot.network_named(network) {
-            Some(network) => of_network(snapshot, nic, network).availability,
-            None => refused("there is no such network", "virsh net-list --all"),
+            Some(network) => network_obstacle(network),
+            None => because("there is no such network", "virsh net-list --all"),
         },
         Target::Bridge { bridge } => match snapshot.bridge_named(*bridge) {
-            Some(bridge) => bridge_availability(snapshot, nic, bridge, target),
-            None => refused("there is no such bridge", "create it first"),
+            Some(bridge) => bridge_obstacle(snapshot, bridge),
+            None => because("there is no such bridge", "create it first"),
         },
-        Target::Macvtap { lower, .. } => match snapshot.link_named(*lower) {
-            Some(link) => link_availability(snapshot, nic, link, target),
-            None => refused("there is no such link", "ip link"),
+        Target::Macvtap { lower, mode } => match snapshot.link_named(*lower) {
+            Some(link) => link_obstacle(snapshot, link, *mode, own),
+            None => because("there is no such link", "ip link"),
         },
     }
 }
 
-fn refused(reason: impl Into<String>, way_out: impl Into<String>) -> Availability {
-    Availability::Refused { reason: reason.into(), way_out: way_out.into() }
+#[expect(clippy::unnecessary_wraps, reason = "every caller returns it as its answer")]
+fn because(reason: impl Into<String>, way_out: impl Into<String>) -> Option<(String, String)> {
+    Some((reason.into(), way_out.into()))
+}
+
+fn network_obstacle(network: &Network) -> Option<(String, String)> {
+    if network.forward() == ForwardMode::Hostdev {
+        return because("its guests get PCI devices", "attach a device instead");
+    }
+    if !network.active {
+        return because("inactive", format!("start it first: virsh net-start {}", quote(&network.name)));
+    }
+    None
+}
+
+fn bridge_obstacle(snapshot: &Snapshot, bridge: &Bridge) -> Option<(String, String)> {
+    let network = owner(snapshot, bridge)?;
+    because(
+        format!("is the bridge of network {}", network.name),
+        format!("plug into network {} instead", network.name),
+    )
+}
+
+fn link_obstacle(
+    snapshot: &Snapshot,
+    link: &Link,
+    mode: MacvtapMode,
+    own: Option<IfIndex>,
+) -> Option<(String, String)> {
+    if let Some(master) = link.master.and_then(|master| snapshot.link(master)) {
+        let into = if matches!(master.kind, LinkKind::Bridge(_)) { "plug into" } else { "use" };
+        return because(format!("port of {}", master.name), format!("{into} {} instead", master.name));
+    }
+    if link.wireless {
+        return because("Wi-Fi carries frames of its own MAC only", "use a NAT network");
+    }
+    if !link.up {
+        return because("is down", format!("ip link set {} up", link.name));
+    }
+    let sitting = snapshot
+        .kernel
+        .links
+        .iter()
+        .filter(|other| other.lower == Some(link.index) && !other.lower_elsewhere);
+    for other in sitting.filter(|other| Some(other.index) != own) {
+        let (LinkKind::Macvtap { mode: taken } | LinkKind::Macvlan { mode: taken }) = &other.kind else {
+            continue;
+        };
+        if *taken == MacvtapMode::Passthrough {
+            return because(
+                format!("{} has it to itself (passthrough)", other.name),
+                format!("switch {} to another mode first", other.name),
+            );
+        }
+        if mode == MacvtapMode::Passthrough {
+            return because(format!("{} is on it", other.name), "passthrough needs the link for itself");
+        }
+    }
+    None
 }
 
 fn of_network(snapshot: &Snapshot, nic: &Nic, network: &Network) -> Choice {
     let target = Target::Network { network: network.name.clone() };
-    let mode = network.forward();
     let bridge = network.bridge().map(|bridge| format!("  {bridge}")).unwrap_or_default();
     let subnet = network.current().and_then(|definition| definition.subnets.first());
     let subnet = subnet.map(|subnet| format!("  {}", subnet.gateway.trunc())).unwrap_or_default();
-    let availability = if mode == ForwardMode::Hostdev {
-        refused("its guests get PCI devices", "attach a device instead")
-    } else if !network.active {
-        match how(snapshot, nic, &target) {
-            Availability::Here => Availability::Here,
-            _ => refused("inactive", format!("start it first: virsh net-start {}", quote(&network.name))),
-        }
-    } else {
-        how(snapshot, nic, &target)
-    };
-    Choice { target, detail: format!("{}{bridge}{subnet}", mode.word()), availability }
+    let availability = availability(snapshot, nic, &target);
+    Choice { target, detail: format!("{}{bridge}{subnet}", network.forward().word()), availability }
 }
 
 fn of_bridge(snapshot: &Snapshot, nic: &Nic, bridge: &Bridge) -> Option<Choice> {
     let target = Target::Bridge { bridge: bridge.name };
-    let availability = bridge_availability(snapshot, nic, bridge, &target);
+    let availability = availability(snapshot, nic, &target);
     // A network's own bridge is offered as that network, unless the NIC is plugged into it by name.
     let owned = owner(snapshot, bridge).is_some();
     if owned && availability != Availability::Here {
@@ -185,17 +249,6 @@ fn of_bridge(snapshot: &Snapshot, nic: &Nic, bridge: &Bridge) -> Option<Choice> 
 /// The network that owns a bridge and routes over it.
 fn owner<'a>(snapshot: &'a Snapshot, bridge: &Bridge) -> Option<&'a Network> {
     snapshot.network(bridge.network?).filter(|network| network.forward() != ForwardMode::Bridge)
-}
-
-fn bridge_availability(snapshot: &Snapshot, nic: &Nic, bridge: &Bridge, target: &Target) -> Availability {
-    let availability = how(snapshot, nic, target);
-    match owner(snapshot, bridge) {
-        Some(network) if availability != Availability::Here => refused(
-            format!("is the bridge of network {}", network.name),
-            format!("plug into network {} instead", network.name),
-        ),
-        _ => availability,
-    }
 }
 
 fn of_link(snapshot: &Snapshot, nic: &Nic, link: &Link) -> Option<Choice> {
@@ -214,44 +267,12 @@ fn of_link(snapshot: &Snapshot, nic: &Nic, link: &Link) -> Option<Choice> {
     let target = Target::Macvtap { lower: link.name, mode };
     let address = snapshot.kernel.addresses.iter().find(|address| address.index == link.index);
     let detail = address.map_or_else(|| link.kind.word().to_owned(), |address| address.address.to_string());
-    let availability = link_availability(snapshot, nic, link, &target);
+    let availability = availability(snapshot, nic, &target);
     Some(Choice { target, detail, availability })
 }
 
-fn link_availability(snapshot: &Snapshot, nic: &Nic, link: &Link, target: &Target) -> Availability {
-    let availability = how(snapshot, nic, target);
-    if availability == Availability::Here {
-        return availability;
-    }
-    if let Some(master) = link.master.and_then(|master| snapshot.link(master)) {
-        let into = if matches!(master.kind, LinkKind::Bridge(_)) { "plug into" } else { "use" };
-        return refused(format!("port of {}", master.name), format!("{into} {} instead", master.name));
-    }
-    if link.wireless {
-        return refused("Wi-Fi carries frames of its own MAC only", "use a NAT network");
-    }
-    if !link.up {
-        return refused("is down", format!("ip link set {} up", link.name));
-    }
-    let sitting = snapshot
-        .kernel
-        .links
-        .iter()
-        .filter(|other| other.lower == Some(link.index) && !other.lower_elsewhere);
-    let own = nic.link;
-    for other in sitting.filter(|other| Some(other.index) != own) {
-        let (LinkKind::Macvtap { mode } | LinkKind::Macvlan { mode }) = &other.kind else { continue };
-        if *mode == MacvtapMode::Passthrough {
-            return refused(
-                format!("{} has it to itself (passthrough)", other.name),
-                format!("switch {} to another mode first", other.name),
-            );
-        }
-        if matches!(target, Target::Macvtap { mode: MacvtapMode::Passthrough, .. }) {
-            return refused(format!("{} is on it", other.name), "passthrough needs the link for itself");
-        }
-    }
-    availability
+fn refused(reason: impl Into<String>, way_out: impl Into<String>) -> Availability {
+    Availability::Refused { reason: reason.into(), way_out: way_out.into() }
 }
 
 /// How a NIC gets from where it is to a target that is free.
@@ -267,7 +288,7 @@ fn how(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
         let kind = config.source.kind_word().to_owned();
         return refused(format!("a NIC of type {kind} is not re-plugged"), "virsh edit");
     }
-    if matches!(target, Target::Macvtap { .. })
+    if on_macvtap(snapshot, target)
         && let Some(reason) = unfit_for_macvtap(config)
     {
         return refused(reason, "remove that from the NIC first (virsh edit)");
@@ -286,7 +307,7 @@ fn how(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
 }
 
 /// What libvirt refuses on a macvtap.
-fn unfit_for_macvtap(config: &NicConfig) -> Option<String> {
+pub(super) fn unfit_for_macvtap(config: &NicConfig) -> Option<String> {
     if let Some(filter) = &config.filter {
         return Some(format!("the NIC has filter {filter}, which a macvtap cannot have"));
     }
@@ -318,7 +339,7 @@ pub(super) fn on_macvtap(snapshot: &Snapshot, target: &Target) -> bool {
     }
 }
 
-fn on_macvtap_source(snapshot: &Snapshot, config: &NicConfig) -> bool {
+pub(super) fn on_macvtap_source(snapshot: &Snapshot, config: &NicConfig) -> bool {
     Target::of(&config.source).is_some_and(|target| on_macvtap(snapshot, &target))
 }
 

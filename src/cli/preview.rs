@@ -10,13 +10,7 @@ use crate::ui::text::escape;
 
 /// The preview.
 pub(super) fn plan(plan: &Plan) -> String {
-    let mut out = format!(
-        "{} {}: {} → {}\n",
-        escape(&plan.guest),
-        plan.nic.mac,
-        escape(&plan.from.words()),
-        escape(&plan.to.words())
-    );
+    let mut out = format!("{} {}: {}\n", escape(&plan.guest), plan.nic.mac, escape(&plan.title));
     for sentence in &plan.consequences {
         out.push_str(&format!("  • {}\n", escape(sentence)));
     }
@@ -62,6 +56,7 @@ pub(super) fn progress(progress: &Progress) -> String {
         StepState::Running => String::new(),
         StepState::Waiting { text } => format!("◐ {step:<10} {}\n", escape(text)),
         StepState::Done { proof, millis } => format!("✔ {step:<10} {:<44} {millis} ms\n", escape(proof)),
+        StepState::Unknown { text } => format!("– {step:<10} {}\n", escape(text)),
         StepState::Failed { reason } => format!("✖ {step:<10} {}\n", escape(reason)),
     }
 }
@@ -96,6 +91,7 @@ pub(super) fn json(plan: &Plan, told: &[Progress], outcome: Option<&Outcome>) ->
             StepState::Done { proof, millis } => {
                 json!({"step": progress.step, "state": "done", "proof": proof, "millis": millis})
             }
+            StepState::Unknown { text } => json!({"step": progress.step, "state": "unknown", "text": text}),
             StepState::Failed { reason } => {
                 json!({"step": progress.step, "state": "failed", "reason": reason})
             }

@@ -88,7 +88,7 @@ pub(super) async fn run(args: &SwitchArgs, options: &SourceOptions) -> Result<Ex
     let snapshot = sources.settled(Duration::from_secs(10)).await;
     if let Some(refusal) = unreadable(&snapshot) {
         complain(&refusal);
-        return Ok(ExitStatus::Failed);
+        return Ok(ExitStatus::Refused);
     }
     let id = match select::nic(&snapshot, &args.vm, args.nic.as_deref()) {
         Selection::Found(id) => id,

@@ -24,7 +24,7 @@ pub(super) async fn run(args: &UndoArgs, options: &SourceOptions) -> Result<Exit
     let snapshot = sources.settled(Duration::from_secs(10)).await;
     if let Some(sentence) = switch::unreadable(&snapshot) {
         complain(&sentence);
-        return Ok(ExitStatus::Failed);
+        return Ok(ExitStatus::Refused);
     }
     let journal = match Journal::open() {
         Ok(journal) => journal,

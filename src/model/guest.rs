@@ -128,6 +128,12 @@ impl Definition {
         let (nics, machine) = super::guest_xml::parse_domain(xml)?;
         Ok(Self { xml: xml.into(), nics, machine })
     }
+
+    /// The text of a NIC's whole element; empty for a NIC of another definition.
+    #[must_use]
+    pub fn element(&self, nic: &NicConfig) -> &str {
+        self.xml.get(nic.span.clone()).unwrap_or_default()
+    }
 }
 
 impl TryFrom<String> for Definition {
@@ -198,6 +204,29 @@ pub struct NicConfig {
     pub pci: Option<String>,
     /// Byte range of the whole element in the definition's XML, `<interface` to the end of its tag.
     pub span: std::ops::Range<usize>,
+}
+
+impl NicConfig {
+    /// Reads one `<interface>` element.
+    ///
+    /// # Errors
+    /// Not such an element.
+    pub fn parse(element: &str) -> Result<Self, ParseXmlError> {
+        super::guest_xml::parse_element(element)
+    }
+
+    /// Whether two definitions of a NIC say the same where it matters: plug, model, link state, MTU,
+    /// VLANs, filter, isolation. What libvirt resolves or names by itself (bridge of a network, tap,
+    /// alias) does not count.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let rest = |nic: &Self| (nic.link_down, nic.mtu, nic.isolated, nic.bandwidth);
+        self.source.same_plug(&other.source)
+            && self.model == other.model
+            && self.vlans == other.vlans
+            && self.filter == other.filter
+            && rest(self) == rest(other)
+    }
 }
 
 /// Where a NIC is plugged: the source of its `<interface>`.

@@ -12,7 +12,7 @@ use super::ids::IfName;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("read the definition of {what}: {reason}")]
 pub struct ParseXmlError {
-    /// `a domain` or `a network`.
+    /// `a domain`, `a network` or `a NIC`.
     pub what: &'static str,
     /// Why it cannot be read.
     pub reason: String,
@@ -38,6 +38,16 @@ pub(super) fn parse_domain(xml: &str) -> Result<(Vec<NicConfig>, Machine), Parse
         .map(parse_interface)
         .collect();
     Ok((nics, parse_machine(root, devices)))
+}
+
+pub(super) fn parse_element(element: &str) -> Result<NicConfig, ParseXmlError> {
+    const WHAT: &str = "a NIC";
+    let document = Document::parse(element).map_err(|error| ParseXmlError::new(WHAT, error.to_string()))?;
+    let root = document.root_element();
+    if !root.has_tag_name("interface") {
+        return Err(ParseXmlError::new(WHAT, format!("the element is <{}>", root.tag_name().name())));
+    }
+    Ok(parse_interface(root))
 }
 
 /// The child element of this name.

@@ -1,187 +1,99 @@
-//! WRITES. libvirt calls with a deadline each, on a connection of their own that is opened at the
-//! first use and again after it was lost.
+//! WRITES. Puts one NIC's element into a definition: updates, attaches or detaches.
 //!
-//! A write whose answer never came may have happened: it is not repeated blindly, its effect is read.
+//! A write whose answer never came may have happened: its effect is read before it is repeated.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use thiserror::Error;
-
-use crate::change::splice::SpliceError;
-use crate::change::target::Target;
+use super::trouble::Trouble;
+use super::writer::Writer;
+use crate::change::plan::{Edit, Plan};
 use crate::model::guest::{Definition, NicConfig};
 use crate::model::ids::NicId;
-use crate::source::libvirt::{Access, Connection, GuestHandle, LibvirtError, Scope};
-use crate::source::netlink::NetlinkError;
+use crate::source::libvirt::{GuestHandle, Scope};
 
-/// A single call; a detach job takes libvirt five seconds when the guest does not answer.
-const CALL: Duration = Duration::from_secs(20);
-/// How long a daemon may be away (restarted, frozen) before we give up on it.
-const DAEMON: Duration = Duration::from_secs(60);
+/// How often a write is tried while the daemon comes and goes.
+const TRIES: usize = 3;
 
-/// What can go wrong in a step.
-#[derive(Debug, Error)]
-pub(super) enum Trouble {
-    #[error("{}{}", .0, hint(.0))]
-    Libvirt(#[from] LibvirtError),
-    #[error("libvirt did not answer within {} s", CALL.as_secs())]
-    Hung,
-    #[error("libvirt was away for more than {} s", DAEMON.as_secs())]
-    Away,
-    #[error(transparent)]
-    Kernel(#[from] NetlinkError),
-    #[error(transparent)]
-    Splice(#[from] SpliceError),
-    #[error("{0}")]
-    Changed(String),
-    #[error("the NIC is not in the definition any more")]
-    Missing,
-    #[error("the guest did not let go of the NIC; it may still do so later (virsh domiflist)")]
-    NotReleased,
-    #[error("the kernel does not have it there: {0}")]
-    Mismatch(String),
-}
-
-fn hint(error: &LibvirtError) -> String {
-    error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default()
-}
-
-impl Trouble {
-    /// The daemon is the problem, not the request: whether the request was carried out is not known.
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Hung => true,
-            Self::Libvirt(error) => error.is_transient(),
-            _ => false,
-        }
-    }
-}
-
-/// The writing connection, for one NIC.
+/// One NIC of one guest.
 pub(super) struct Hands {
-    uri: String,
+    pub(super) writer: Writer,
     nic: NicId,
-    connection: Option<Arc<Connection>>,
+    /// Its PCI address while it runs: tells it from another NIC of the same MAC when one of them is gone.
+    slot: Option<String>,
 }
 
 impl Hands {
-    pub(super) fn new(uri: &str, nic: NicId) -> Self {
-        Self { uri: uri.to_owned(), nic, connection: None }
-    }
-
-    /// One call on a blocking thread. A thread that hangs is left behind: keepalive ends it.
-    async fn call<T: Send + 'static>(
-        &mut self,
-        action: impl FnOnce(&GuestHandle) -> Result<T, LibvirtError> + Send + 'static,
-    ) -> Result<T, Trouble> {
-        let (uri, domain, connection) = (self.uri.clone(), self.nic.domain, self.connection.take());
-        let task = tokio::task::spawn_blocking(move || {
-            let connection = match connection {
-                Some(connection) => connection,
-                None => Arc::new(Connection::open(&uri, Access::ReadWrite)?),
-            };
-            let result = action(&connection.domain(domain)?);
-            result.map(|value| (value, connection))
-        });
-        match tokio::time::timeout(CALL, task).await {
-            Ok(Ok(Ok((value, connection)))) => {
-                self.connection = Some(connection);
-                Ok(value)
-            }
-            Ok(Ok(Err(error))) => Err(error.into()),
-            Ok(Err(_)) | Err(_) => Err(Trouble::Hung),
-        }
+    pub(super) fn new(writer: Writer, plan: &Plan) -> Self {
+        let live = plan.live.as_ref().map(|live| &live.before);
+        let slot = live.and_then(|before| NicConfig::parse(before).ok()).and_then(|nic| nic.pci);
+        Self { writer, nic: plan.nic, slot }
     }
 
     /// The NIC's element as libvirt has it now; `None` when it has none. Waits for a daemon that is away.
+    ///
+    /// # Errors
+    /// [`Trouble::GuestOff`] for the live one of a guest that is off.
     pub(super) async fn element(&mut self, scope: Scope) -> Result<Option<String>, Trouble> {
-        let begun = Instant::now();
-        let xml = loop {
-            match self.call(move |guest| guest.xml(scope)).await {
-                Ok(xml) => break xml,
-                Err(trouble) if !trouble.is_transient() => return Err(trouble),
-                Err(_) if begun.elapsed() > DAEMON => return Err(Trouble::Away),
-                Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+        let read = move |guest: &GuestHandle| {
+            if scope == Scope::Live && !guest.is_active()? {
+                return Ok(None);
             }
+            guest.xml(scope).map(Some)
         };
-        let definition = Definition::parse(&xml).map_err(|error| Trouble::Changed(error.to_string()))?;
+        let xml = match self.writer.read(read).await {
+            Ok(Some(xml)) => xml,
+            Ok(None) => return Err(Trouble::GuestOff),
+            // A transient guest goes altogether.
+            Err(trouble) if trouble.is_gone() => return Err(Trouble::GuestOff),
+            Err(trouble) => return Err(trouble),
+        };
+        let definition = Definition::parse(&xml)?;
         let mut same = definition.nics.iter().filter(|nic| nic.mac == Some(self.nic.mac));
-        let nic = same.nth(usize::from(self.nic.nth));
-        Ok(nic.and_then(|nic| xml.get(nic.span.clone())).map(str::to_owned))
+        let nic = match &self.slot {
+            Some(slot) if scope == Scope::Live => same.find(|nic| nic.pci.as_ref() == Some(slot)),
+            _ => same.nth(usize::from(self.nic.nth)),
+        };
+        Ok(nic.map(|nic| definition.element(nic).to_owned()))
     }
 
-    /// Changes the NIC. When the answer is lost, what libvirt has afterwards decides.
-    pub(super) async fn update(&mut self, xml: &str, scope: Scope, to: &Target) -> Result<(), Trouble> {
-        for attempt in 0.. {
-            let text = xml.to_owned();
-            match self.call(move |guest| guest.update_device(&text, scope)).await {
+    /// Makes one definition's NIC from `edit.before` what `edit.after` says. Detached live, success only
+    /// means that the guest was asked.
+    pub(super) async fn put(&mut self, edit: &Edit, scope: Scope) -> Result<(), Trouble> {
+        let act = match (edit.before.is_empty(), edit.after.is_empty()) {
+            (true, _) => GuestHandle::attach_device,
+            (false, true) => GuestHandle::detach_device,
+            (false, false) => GuestHandle::update_device,
+        };
+        let text = if edit.after.is_empty() { &edit.before } else { &edit.after };
+        let mut last = Trouble::Hung;
+        for _ in 0..TRIES {
+            let text = text.clone();
+            match self.writer.call(move |guest| act(guest, &text, scope)).await {
                 Ok(()) => return Ok(()),
-                Err(trouble) if !trouble.is_transient() || attempt >= 2 => return Err(trouble),
-                Err(_) => {
-                    let element = self.element(scope).await?.ok_or(Trouble::Missing)?;
-                    let (asked, now) = (config(xml)?, config(&element)?);
-                    if plugged(&element, to).is_ok() && asked.link_down == now.link_down {
-                        return Ok(());
-                    }
-                }
+                Err(trouble) if !trouble.is_transient() => return Err(trouble),
+                Err(trouble) => last = trouble,
+            }
+            if self.is_as(&edit.after, scope).await? {
+                return Ok(());
             }
         }
-        Err(Trouble::Hung)
+        Err(last)
     }
 
-    /// Asks the guest to let go. When the answer is lost, the caller's wait for its absence decides.
-    pub(super) async fn detach(&mut self, xml: &str) -> Result<(), Trouble> {
-        for attempt in 0.. {
-            let text = xml.to_owned();
-            match self.call(move |guest| guest.detach_device(&text, Scope::Live)).await {
-                Ok(()) => return Ok(()),
-                Err(trouble) if !trouble.is_transient() || attempt >= 2 => return Err(trouble),
-                Err(_) => {
-                    if self.element(Scope::Live).await?.is_none() {
-                        return Ok(());
-                    }
-                }
-            }
+    /// Asks the guest to let go of the device.
+    pub(super) async fn detach(&mut self, element: &str) -> Result<(), Trouble> {
+        self.put(&Edit { before: element.to_owned(), after: String::new() }, Scope::Live).await
+    }
+
+    /// Plugs a device in.
+    pub(super) async fn attach(&mut self, element: &str) -> Result<(), Trouble> {
+        self.put(&Edit { before: String::new(), after: element.to_owned() }, Scope::Live).await
+    }
+
+    /// Whether libvirt has the NIC as this text says; an empty one is none.
+    pub(super) async fn is_as(&mut self, wanted: &str, scope: Scope) -> Result<bool, Trouble> {
+        let Some(element) = self.element(scope).await? else { return Ok(wanted.is_empty()) };
+        if wanted.is_empty() {
+            return Ok(false);
         }
-        Err(Trouble::Hung)
+        Ok(NicConfig::parse(&element)?.same_as(&NicConfig::parse(wanted)?))
     }
-
-    /// Plugs a new device in. When the answer is lost, its presence decides.
-    pub(super) async fn attach(&mut self, xml: &str) -> Result<(), Trouble> {
-        for attempt in 0.. {
-            let text = xml.to_owned();
-            match self.call(move |guest| guest.attach_device(&text, Scope::Live)).await {
-                Ok(()) => return Ok(()),
-                Err(trouble) if !trouble.is_transient() || attempt >= 2 => return Err(trouble),
-                Err(_) => {
-                    if self.element(Scope::Live).await?.is_some() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        Err(Trouble::Hung)
-    }
-}
-
-/// What an element says.
-pub(super) fn config(element: &str) -> Result<NicConfig, Trouble> {
-    let wrapped = format!("<domain><devices>{element}</devices></domain>");
-    let definition = Definition::parse(&wrapped).map_err(|error| Trouble::Changed(error.to_string()))?;
-    definition.nics.into_iter().next().ok_or(Trouble::Missing)
-}
-
-/// Whether an element is plugged there.
-pub(super) fn plugged(element: &str, to: &Target) -> Result<(), Trouble> {
-    let source = config(element)?.source;
-    if to.is(&source) {
-        return Ok(());
-    }
-    Err(Trouble::Changed(format!(
-        "libvirt has {} {} instead of {}",
-        source.kind_word(),
-        source.plug(),
-        to.words()
-    )))
 }

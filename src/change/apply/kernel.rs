@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::hands::{Hands, Trouble, config};
-use crate::change::plan::{Expected, Plan};
+use super::hands::Hands;
+use super::trouble::Trouble;
+use crate::change::plan::Expected;
 use crate::change::target::Target;
-use crate::model::guest::NicSource;
+use crate::model::guest::{NicConfig, NicSource};
 use crate::model::ids::{IfIndex, IfName};
 use crate::model::kernel::{KernelFacts, Link, LinkKind, PortState};
 use crate::source::libvirt::Scope;
@@ -17,27 +18,21 @@ use crate::source::netlink;
 pub(super) struct Seen {
     /// The tap or macvtap.
     pub(super) link: IfIndex,
-    /// The bridge it is a port of.
-    pub(super) bridge: Option<IfName>,
     /// What was read, in words.
     pub(super) proof: String,
 }
 
-pub(super) async fn wait(hands: &mut Hands, plan: &Plan, deadline: Duration) -> Result<Seen, Trouble> {
-    wait_for(hands, plan.expected, deadline).await
-}
-
-/// Where the kernel had it before, judged by the old live element.
-pub(super) fn expected_before(from: &Target, before: &str) -> Option<Expected> {
-    match (from, config(before).ok()?.source) {
+/// Where the kernel has the NIC if that is where its live element says; `None` when it is not.
+pub(super) async fn now(hands: &mut Hands, from: &Target, before: &str) -> Option<Expected> {
+    let config = NicConfig::parse(before).ok()?;
+    let expected = match (from, config.source) {
         (_, NicSource::Network { bridge: Some(bridge), .. } | NicSource::Bridge { bridge }) => {
-            Some(Expected::OnBridge { bridge })
+            Expected::OnBridge { bridge }
         }
-        (Target::Macvtap { lower, mode }, _) => {
-            Some(Expected::OnLink { lower: Some(*lower), mode: Some(*mode) })
-        }
-        _ => Some(Expected::OnLink { lower: None, mode: None }),
-    }
+        (Target::Macvtap { lower, mode }, _) => Expected::OnLink { lower: Some(*lower), mode: Some(*mode) },
+        _ => Expected::OnLink { lower: None, mode: None },
+    };
+    wait_for(hands, Some(expected), Duration::ZERO).await.ok().map(|_| expected)
 }
 
 /// Reads until the kernel has the NIC where it should be, or the deadline.
@@ -50,7 +45,7 @@ pub(super) async fn wait_for(
     loop {
         let element = hands.element(Scope::Live).await?.ok_or(Trouble::Missing)?;
         let facts = netlink::read_once().await?;
-        let found = judge(&facts, config(&element)?.target, expected);
+        let found = judge(&facts, NicConfig::parse(&element)?.target, expected);
         match found {
             Ok(seen) => return Ok(seen),
             Err(trouble) if begun.elapsed() > deadline => return Err(trouble),
@@ -69,7 +64,7 @@ fn judge(facts: &KernelFacts, target: Option<IfName>, expected: Option<Expected>
     let master = by_index(link.master).map(|master| master.name);
     match expected {
         Some(Expected::OnBridge { bridge }) if master == Some(bridge) => {
-            Ok(Seen { link: link.index, bridge: Some(bridge), proof: format!("{name} master {bridge}") })
+            Ok(Seen { link: link.index, proof: format!("{name} master {bridge}") })
         }
         Some(Expected::OnBridge { bridge }) => {
             let has = master.map_or_else(|| "none".to_owned(), |master| master.to_string());
@@ -84,13 +79,9 @@ fn judge(facts: &KernelFacts, target: Option<IfName>, expected: Option<Expected>
                 return mismatch(format!("{name} is on {has:?} in mode {}", has_mode.word()));
             }
             let on = has.map_or_else(|| "?".to_owned(), |has| has.to_string());
-            Ok(Seen {
-                link: link.index,
-                bridge: None,
-                proof: format!("{name} on {on}, mode {}", has_mode.word()),
-            })
+            Ok(Seen { link: link.index, proof: format!("{name} on {on}, mode {}", has_mode.word()) })
         }
-        None => Ok(Seen { link: link.index, bridge: None, proof: name.to_string() }),
+        None => Ok(Seen { link: link.index, proof: name.to_string() }),
     }
 }
 

@@ -7,12 +7,21 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, socket};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use crate::model::ids::{IfIndex, Mac};
 
-/// Listens on one link until it is dropped or has heard an address.
-pub(super) struct Listener(oneshot::Receiver<IpAddr>);
+/// What was heard of the guest's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A DHCP server gives it.
+    Given(IpAddr),
+    /// The guest sends from it.
+    Used(IpAddr),
+}
+
+/// Listens on one link until it is dropped.
+pub(super) struct Listener(mpsc::UnboundedReceiver<Heard>);
 
 impl Listener {
     /// `None` without the right (`CAP_NET_RAW`): then the address is only found by other means.
@@ -20,31 +29,33 @@ impl Listener {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll).ok()?;
         bind(&fd, link)?;
-        let (tell, heard) = oneshot::channel();
+        let (tell, heard) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new().name("listen".to_owned());
-        thread.spawn(move || hear(&fd, guest, tell)).ok()?;
+        thread.spawn(move || hear(&fd, guest, &tell)).ok()?;
         Some(Self(heard))
     }
 
-    /// The first IPv4 address that the guest uses or is given; never returns when none is heard.
-    pub(super) async fn address(self) -> IpAddr {
-        match self.0.await {
-            Ok(address) => address,
-            Err(_) => std::future::pending().await,
+    /// The next thing heard, the same one never twice in a row; never returns when nothing more comes.
+    pub(super) async fn next(&mut self) -> Heard {
+        match self.0.recv().await {
+            Some(heard) => heard,
+            None => std::future::pending().await,
         }
     }
 }
 
-fn hear(socket: &OwnedFd, guest: Mac, tell: oneshot::Sender<IpAddr>) {
+fn hear(socket: &OwnedFd, guest: Mac, tell: &mpsc::UnboundedSender<Heard>) {
     /// How often the thread looks whether anybody still wants to know, in milliseconds.
     const LOOK: u16 = 200;
     let mut frame = [0_u8; 2048];
+    let mut last = None;
     while !tell.is_closed() {
         let _ = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], LOOK);
         while let Ok(length) = recv(socket.as_raw_fd(), &mut frame, MsgFlags::empty()) {
-            if let Some(address) = frame.get(..length).and_then(|frame| address_in(frame, guest)) {
-                let _ = tell.send(IpAddr::V4(address));
-                return;
+            let heard = frame.get(..length).and_then(|frame| address_in(frame, guest));
+            if heard.is_some() && heard != last {
+                last = heard;
+                let _ = heard.map(|heard| tell.send(heard));
             }
         }
     }
@@ -65,18 +76,19 @@ fn bind(fd: &OwnedFd, link: IfIndex) -> Option<()> {
 }
 
 /// The guest's address in a frame: the sender of its ARP, the source of its IP, or what DHCP gives it.
-fn address_in(frame: &[u8], guest: Mac) -> Option<Ipv4Addr> {
+fn address_in(frame: &[u8], guest: Mac) -> Option<Heard> {
     let source = Mac::from_slice(frame.get(6..12)?)?;
     let kind = frame.get(12..14)?;
     let payload = frame.get(14..)?;
     let at = |at: usize| Some(Ipv4Addr::from(*payload.get(at..)?.first_chunk::<4>()?));
-    let address = match kind {
-        [0x08, 0x06] if source == guest => at(14),
-        [0x08, 0x00] if source == guest => at(12),
-        [0x08, 0x00] => dhcp_ack(payload, guest),
+    let used = |address: Ipv4Addr| Heard::Used(IpAddr::V4(address));
+    let plain = |address: &Ipv4Addr| !address.is_unspecified() && !address.is_link_local();
+    match kind {
+        [0x08, 0x06] if source == guest => at(14).filter(plain).map(used),
+        [0x08, 0x00] if source == guest => at(12).filter(plain).map(used),
+        [0x08, 0x00] => dhcp_ack(payload, guest).map(|address| Heard::Given(IpAddr::V4(address))),
         _ => None,
-    };
-    address.filter(|address| !address.is_unspecified() && !address.is_link_local())
+    }
 }
 
 /// `yiaddr` of a DHCP ACK to this guest.
@@ -111,7 +123,7 @@ mod tests {
         frame.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
         frame.extend(GUEST.0);
         frame.extend([10, 0, 0, 208, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
-        assert_eq!(address_in(&frame, GUEST), Some(Ipv4Addr::new(10, 0, 0, 208)));
+        assert_eq!(address_in(&frame, GUEST), Some(Heard::Used(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 208)))));
         assert_eq!(address_in(&frame, Mac([2; 6])), None);
         frame.truncate(20);
         assert_eq!(address_in(&frame, GUEST), None);

@@ -72,20 +72,9 @@ fn one(
 /// What differs between now and the next boot is worth a mark.
 fn pending(live: Option<&NicConfig>, next: Option<&NicConfig>) -> bool {
     let (Some(live), Some(next)) = (live, next) else { return true };
-    let rest = |nic: &NicConfig| {
-        (
-            nic.model.clone(),
-            nic.link_down,
-            nic.mtu,
-            nic.vlans.clone(),
-            nic.filter.clone(),
-            nic.isolated,
-            nic.bandwidth,
-        )
-    };
-    // `source`: a network keeps its name in the live XML whatever type it was resolved to, so a
+    // A network keeps its name in the live XML whatever type it was resolved to, so a
     // `<forward mode='bridge'/>` network is no difference.
-    !live.source.same_plug(&next.source) || rest(live) != rest(next)
+    !live.same_as(next)
 }
 
 fn network_of<'a>(host: &Host<'a>, source: &NicSource) -> Option<&'a Network> {

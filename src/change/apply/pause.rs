@@ -1,0 +1,17 @@
+//! For the lab's tests only, and not in a release build: holds a change at a step, so that a test can
+//! kill or freeze what the step needs.
+
+use std::time::Duration;
+
+use crate::change::plan::StepId;
+
+/// Waits before a step if `VIRT_NET_TEST_PAUSE` says so: `unplug:3000` is 3 s before the unplug.
+pub(super) async fn before(step: StepId) {
+    let Ok(wish) = std::env::var("VIRT_NET_TEST_PAUSE") else { return };
+    let Some((word, millis)) = wish.split_once(':') else { return };
+    if word.replace('-', " ") == step.word()
+        && let Ok(millis) = millis.parse()
+    {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+}

@@ -1,0 +1,141 @@
+//! PURE. The plan that takes a recorded change back, or puts a NIC right that an interrupted change left
+//! half way: the very text that was there before, not only the same plug.
+
+use super::consequences;
+use super::plan::{self, Bounce, Edit, Plan, Refusal, Verdict};
+use super::splice::{self, SpliceError};
+use super::target;
+use crate::model::guest::NicConfig;
+use crate::model::{Nic, Snapshot};
+
+/// How far the recorded change came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// To its end: what it made must still be there, else somebody changed the NIC since.
+    Through,
+    /// Nobody knows how far: the NIC may be as before, as planned, or gone.
+    HalfWay,
+}
+
+/// Makes it; `None` when the NIC is as it was before already.
+///
+/// # Errors
+/// The NIC was changed since, or cannot be unplugged now.
+pub fn plan(snapshot: &Snapshot, done: &Plan, came: Came) -> Result<Option<Plan>, Refusal> {
+    let refuse = |reason: &str, way_out: &str| Refusal {
+        what: format!("take back {} {}: {}", done.guest, done.nic.mac, done.title),
+        reason: reason.to_owned(),
+        way_out: way_out.to_owned(),
+    };
+    let changed = || refuse("the NIC was changed since", "switch it to where it should be");
+    let guest =
+        snapshot.guest(done.nic.domain).ok_or_else(|| refuse("the guest is gone", "nothing to do"))?;
+    let nic = snapshot.nic(done.nic);
+    let current = |definition: Option<&crate::model::Definition>, config: Option<&NicConfig>| {
+        definition.zip(config).map(|(definition, config)| definition.element(config).to_owned())
+    };
+    let next_now = current(guest.next.as_ref(), nic.and_then(|nic| nic.next.as_ref()));
+    let live_now = current(guest.live.as_ref(), nic.and_then(|nic| nic.live.as_ref()));
+    let edit = |now: Option<String>, edit: Option<&Edit>| match edit {
+        Some(edit) => back(&now.unwrap_or_default(), edit, came),
+        None => Ok(None),
+    };
+    let next = edit(next_now, done.next.as_ref()).map_err(|Changed| changed())?;
+    let done_live = done.live.as_ref().filter(|_| guest.live.is_some());
+    let live = edit(live_now, done_live).map_err(|Changed| changed())?;
+    if next.is_none() && live.is_none() {
+        return Ok(None);
+    }
+    let live = live.map(|live| at_device(&live)).transpose();
+    let live = live.map_err(|error| refuse(&error.to_string(), "virsh edit"))?;
+    let verdict = match &live {
+        None => Verdict::NextBootOnly,
+        Some(live) => verdict(snapshot, live),
+    };
+    if matches!(verdict, Verdict::HotReplug | Verdict::Unplug)
+        && let Some(reason) =
+            nic.and_then(Nic::config).and_then(|config| target::unfit_for_replug(guest, config))
+    {
+        return Err(refuse(&reason, "shut the guest down first"));
+    }
+    let expected = live.as_ref().and(plan::expected(snapshot, &done.from));
+    let mut plan = Plan {
+        nic: done.nic,
+        guest: done.guest.clone(),
+        title: title(done),
+        from: done.to.clone(),
+        to: done.from.clone(),
+        structure: snapshot.structure,
+        verdict,
+        bounce: nic.map_or(Bounce::Off, |nic| plan::bounce(nic, verdict, Bounce::default())),
+        steps: Vec::new(),
+        expected,
+        live,
+        next,
+        consequences: Vec::new(),
+        commands: Vec::new(),
+    };
+    if !plan.moves() {
+        plan.bounce = Bounce::Off;
+    }
+    plan.consequences = match nic {
+        Some(nic) => consequences::of(snapshot, nic, &plan),
+        None => vec!["The NIC is plugged in again as it was.".to_owned()],
+    };
+    Ok(Some(plan.complete()))
+}
+
+fn title(done: &Plan) -> String {
+    if done.moves() {
+        return format!("back: {} → {}", done.to.words(), done.from.words());
+    }
+    format!("take back: {}", done.title)
+}
+
+struct Changed;
+
+/// The edit that leads back from what is there now; `None` when it is as before already.
+fn back(now: &str, done: &Edit, came: Came) -> Result<Option<Edit>, Changed> {
+    if same(now, &done.before) {
+        return Ok(None);
+    }
+    let half_way = came == Came::HalfWay && (now.is_empty() || done.before.is_empty());
+    if same(now, &done.after) || half_way {
+        return Ok(Edit::between(now, done.before.as_str()));
+    }
+    Err(Changed)
+}
+
+/// Whether two texts are the same NIC; an empty one is none.
+fn same(a: &str, b: &str) -> bool {
+    if a.is_empty() || b.is_empty() {
+        return a.is_empty() && b.is_empty();
+    }
+    match (NicConfig::parse(a), NicConfig::parse(b)) {
+        (Ok(a), Ok(b)) => a.same_as(&b),
+        _ => false,
+    }
+}
+
+/// The old live text as libvirt takes it for the device that is there now.
+fn at_device(live: &Edit) -> Result<Edit, SpliceError> {
+    if live.after.is_empty() {
+        return Ok(live.clone());
+    }
+    let old = splice::resend(&live.after)?;
+    let after = if live.before.is_empty() {
+        splice::for_attach(&old)?
+    } else {
+        splice::for_device(&old, &live.before)?
+    };
+    Ok(Edit { before: live.before.clone(), after })
+}
+
+fn verdict(snapshot: &Snapshot, live: &Edit) -> Verdict {
+    let (now, then) = (NicConfig::parse(&live.before), NicConfig::parse(&live.after));
+    match (now, then) {
+        (Err(_), _) => Verdict::Plug,
+        (_, Err(_)) => Verdict::Unplug,
+        (Ok(now), Ok(then)) => plan::live_verdict(snapshot, &now, &then),
+    }
+}
