@@ -1,6 +1,6 @@
 //! A lab of its own for one test: `assets/lab up`, taken down when the test ends, however it ends.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -30,6 +30,14 @@ impl Lab {
     /// What a shell command prints on a host, or on `lan` or `pc`; it must succeed.
     pub(crate) fn run(&self, host: &str, command: &str) -> String {
         succeed(self.command("exec").args([host, "--", "sh", "-c", command]))
+    }
+
+    /// Starts a shell command on a host; its output and errors come through one pipe.
+    pub(crate) fn start(&self, host: &str, command: &str) -> Child {
+        let command = format!("exec 2>&1; {command}");
+        let mut process = self.command("exec");
+        process.args([host, "--", "sh", "-c", &command]).stdin(Stdio::null()).stdout(Stdio::piped());
+        process.spawn().expect("starts")
     }
 
     /// What a command prints as JSON.

@@ -4,3 +4,4 @@
 mod lab;
 mod libvirt;
 mod reading;
+mod switch;

@@ -8,6 +8,7 @@ use super::StepState;
 use super::course::{Course, millis};
 use super::listen::{Heard, Listener};
 use crate::change::plan::StepId;
+use crate::model::guest::DomainState;
 use crate::model::ids::{NicId, Timestamp};
 use crate::model::snapshot::{Origin, Snapshot};
 use crate::source::{Update, now};
@@ -31,6 +32,11 @@ impl Course<'_> {
     pub(super) async fn address(&self, wire: Option<Listener>) -> Option<IpAddr> {
         let begun = Instant::now();
         self.tell(StepId::Address, StepState::Running);
+        if let Some(state) = self.not_running() {
+            let text = format!("the guest is {state}: it asks for none now");
+            self.tell(StepId::Address, StepState::Unknown { text });
+            return None;
+        }
         let text = format!("waiting for one, up to {} s", ADDRESS.as_secs());
         self.tell(StepId::Address, StepState::Waiting { text });
         let mut still = None;
@@ -54,6 +60,12 @@ impl Course<'_> {
         };
         self.tell(StepId::Address, state);
         found.or(still)
+    }
+
+    fn not_running(&self) -> Option<&'static str> {
+        let snapshot = self.tools.snapshots.borrow();
+        let state = snapshot.guest(self.plan.nic.domain)?.state;
+        (state != DomainState::Running).then(|| state.word())
     }
 
     /// On the wire. An address that was known before proves nothing when the guest merely uses it: it may
