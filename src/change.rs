@@ -4,6 +4,7 @@
 pub mod apply;
 mod consequences;
 pub mod journal;
+pub mod network;
 pub mod nic;
 pub mod plan;
 pub mod splice;

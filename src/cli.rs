@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file per subcommand.
 
 mod dump;
+mod network;
 mod preview;
 mod select;
 mod show;
@@ -43,6 +44,9 @@ pub enum Command {
     Show(ShowArgs),
     /// Plug a guest's NIC into another network, bridge or macvtap, with preview, proof and undo
     Switch(switch::SwitchArgs),
+    /// Create, edit, start, stop, restart or delete a libvirt network; give a guest a static lease
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
     /// Take the last change back
     Undo(undo::UndoArgs),
     /// Write everything the program reads of this host as JSON, for bug reports and --replay
@@ -74,6 +78,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         None => Ok(ExitStatus::Usage),
         Some(Command::Show(args)) => show::run(&args, &options).await,
         Some(Command::Switch(args)) => switch::run(&args, &options).await,
+        Some(Command::Network(command)) => network::run(&command, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,
         Some(Command::Dump(args)) => dump::run(&args, &options).await,
     }

@@ -14,6 +14,7 @@ mod course;
 mod hands;
 mod kernel;
 mod listen;
+pub mod network;
 #[cfg(debug_assertions)]
 mod pause;
 mod trouble;

@@ -36,7 +36,7 @@ pub(super) fn plan(plan: &Plan) -> String {
 }
 
 /// The lines that change, with `-` and `+`.
-fn diff(edit: &Edit) -> String {
+pub(super) fn diff(edit: &Edit) -> String {
     let mut out = String::new();
     for change in TextDiff::from_lines(edit.before.as_str(), edit.after.as_str()).iter_all_changes() {
         let sign = match change.tag() {

@@ -55,6 +55,11 @@ fn describe(nic: &Nic) -> String {
     format!("{} {}{link}", nic.position, nic.id.mac)
 }
 
+/// One sentence if there is no such network.
+pub(super) fn unknown_network(snapshot: &Snapshot, name: &str) -> Option<String> {
+    unknown_target(snapshot, &Target::Network { network: name.to_owned() })
+}
+
 /// One sentence if the target's name is not one of this host.
 pub(super) fn unknown_target(snapshot: &Snapshot, target: &Target) -> Option<String> {
     match target {

@@ -43,13 +43,13 @@ pub struct SwitchArgs {
 pub(super) struct Consent {
     /// Show what would be done and do nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Do it without asking
     #[arg(long, short)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Print one JSON object with the plan, the steps and the outcome
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 fn parse_target(text: &str) -> Result<Target, String> {
@@ -198,7 +198,7 @@ pub(super) async fn carry_out(
 }
 
 /// A lost terminal or ctrl-C must not leave a change half done: the signals are only noted.
-fn interrupts() -> Result<tokio::sync::mpsc::UnboundedReceiver<()>> {
+pub(super) fn interrupts() -> Result<tokio::sync::mpsc::UnboundedReceiver<()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (noted, heard) = tokio::sync::mpsc::unbounded_channel();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
@@ -210,7 +210,7 @@ fn interrupts() -> Result<tokio::sync::mpsc::UnboundedReceiver<()>> {
 }
 
 /// Asks on a terminal; without one nobody can agree.
-fn agreed() -> Result<bool> {
+pub(super) fn agreed() -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         complain("not a terminal: nobody can be asked; add --yes to do it");
         return Ok(false);

@@ -149,6 +149,24 @@ const fn impact(scope: Scope) -> u32 {
     }
 }
 
+/// Whether a network starts with the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Autostart {
+    /// It does.
+    On,
+    /// Somebody starts it.
+    Off,
+}
+
+/// What happens to a `<host>` of a network's DHCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostUpdate {
+    /// It comes.
+    Add,
+    /// It goes.
+    Delete,
+}
+
 /// A network of a connection. Its name is the one it had when it was looked up.
 #[derive(Debug, Clone)]
 pub struct NetworkHandle {
@@ -226,6 +244,30 @@ impl NetworkHandle {
     /// Stops it. Taps of running guests lose their bridge, and do not get it back by a start.
     pub fn stop(&self) -> Result<(), LibvirtError> {
         self.wrap("stop", self.network.destroy())
+    }
+
+    /// Starts with the daemon from now on, or no longer.
+    pub fn set_autostart(&self, autostart: Autostart) -> Result<(), LibvirtError> {
+        let on = autostart == Autostart::On;
+        self.wrap("set the autostart of", self.network.set_autostart(on)).map(drop)
+    }
+
+    /// Adds or deletes a `<host>` of its DHCP: in the definition, and in the running server when it is active.
+    pub fn update_host(&self, update: HostUpdate, host: &str) -> Result<(), LibvirtError> {
+        let host = no_nul("update", host)?;
+        let command = match update {
+            HostUpdate::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
+            HostUpdate::Delete => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
+        };
+        let mut flags = 0;
+        if self.is_active()? {
+            flags |= sys::VIR_NETWORK_UPDATE_AFFECT_LIVE;
+        }
+        if self.is_persistent()? {
+            flags |= sys::VIR_NETWORK_UPDATE_AFFECT_CONFIG;
+        }
+        let section = sys::VIR_NETWORK_SECTION_IP_DHCP_HOST;
+        self.wrap("update the DHCP hosts of", self.network.update(command, section, -1, host, flags))
     }
 
     /// Forgets its persistent definition; an active one goes on until it is stopped.
