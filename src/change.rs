@@ -7,10 +7,12 @@ pub mod journal;
 pub mod network;
 pub mod nic;
 pub mod plan;
+pub mod power;
 pub mod splice;
 pub mod target;
 pub mod undo;
 
 pub use apply::{Outcome, Progress, StepState};
 pub use plan::{Bounce, Edit, Plan, Refusal, Step, StepId, Verdict, Want, When};
+pub use power::{Power, PowerPlan};
 pub use target::{Availability, Choice, Target};

@@ -1,7 +1,9 @@
 //! The command line: arguments, and one file per subcommand.
 
 mod dump;
+mod guest;
 mod network;
+mod nic;
 mod preview;
 mod select;
 mod show;
@@ -47,6 +49,10 @@ pub enum Command {
     /// Create, edit, start, stop, restart or delete a libvirt network; give a guest a static lease
     #[command(subcommand)]
     Network(network::NetworkCommand),
+    /// Pull or plug a NIC's cable, add or remove a NIC, apply or discard a pending change
+    Nic(nic::NicArgs),
+    /// Start, shut down, reboot, reset, pause or resume a guest, with a preview of what it means for its NICs
+    Guest(guest::GuestArgs),
     /// Take the last change back
     Undo(undo::UndoArgs),
     /// Write everything the program reads of this host as JSON, for bug reports and --replay
@@ -79,6 +85,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::Show(args)) => show::run(&args, &options).await,
         Some(Command::Switch(args)) => switch::run(&args, &options).await,
         Some(Command::Network(command)) => network::run(&command, &options).await,
+        Some(Command::Nic(args)) => nic::run(&args, &options).await,
+        Some(Command::Guest(args)) => guest::run(&args, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,
         Some(Command::Dump(args)) => dump::run(&args, &options).await,
     }

@@ -17,12 +17,15 @@ mod listen;
 pub mod network;
 #[cfg(debug_assertions)]
 mod pause;
+mod power;
 mod trouble;
 mod writer;
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+
+pub use self::power::run as run_power;
 
 use self::course::Course;
 use self::hands::Hands;

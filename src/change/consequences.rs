@@ -28,6 +28,14 @@ pub(super) fn of(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Vec<String> {
     sentences
 }
 
+/// What a NIC that is new on a target gets and gives there.
+pub(super) fn of_new(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
+    let mut sentences = vec![giver(snapshot, &plan.to)];
+    sentences.extend(reach(snapshot, plan));
+    sentences.extend(waiting(snapshot, plan));
+    sentences
+}
+
 fn headline(nic: &Nic, plan: &Plan) -> String {
     match (plan.verdict, plan.bounce) {
         (Verdict::Live, Bounce::Hold(hold)) => format!(
@@ -43,6 +51,7 @@ fn headline(nic: &Nic, plan: &Plan) -> String {
              its connections break, and a static configuration inside may not come back by itself."
                 .to_owned()
         }
+        (Verdict::Restart, _) => "The guest is shut down and started.".to_owned(),
         (Verdict::Plug, _) => "Plugged in: the guest gets this NIC as a new device.".to_owned(),
         (Verdict::Unplug, _) => {
             "Unplugged: the guest loses this NIC, and what goes over it breaks.".to_owned()

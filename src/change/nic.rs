@@ -207,7 +207,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
         }
         (false, false) => "The guest is off: it starts with this NIC.",
     };
-    let plan = Plan {
+    let mut plan = Plan {
         nic: NicId { domain: new.guest, mac, nth: 0 },
         guest: guest.name.clone(),
         title: format!("new NIC, {}, {}", new.target.words(), new.model),
@@ -223,6 +223,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
         consequences: vec![headline.to_owned()],
         commands: Vec::new(),
     };
+    plan.consequences.extend(consequences::of_new(snapshot, &plan));
     Ok(plan.complete())
 }
 

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::consequences;
 use super::splice::{self, SpliceError};
 use super::target::{self, Availability, Target};
-use crate::model::guest::{Definition, Guest, NicConfig};
+use crate::model::guest::{Definition, DomainState, Guest, NicConfig};
 use crate::model::ids::{IfName, NicId};
 use crate::model::{MacvtapMode, Nic, Snapshot};
 
@@ -70,6 +70,8 @@ pub enum Verdict {
     Unplug,
     /// Only the definition for the next boot changes.
     NextBootOnly,
+    /// The definition for the next boot changes, and the guest is shut down and started.
+    Restart,
 }
 
 /// One step, in order.
@@ -87,6 +89,12 @@ pub struct Step {
 pub enum StepId {
     /// The definition for the next boot.
     NextBoot,
+    /// The guest is shut down.
+    Shutdown,
+    /// The guest is started.
+    Start,
+    /// The guest is in another state.
+    Guest,
     /// The live definition.
     Live,
     /// The guest is asked to let go of the device.
@@ -109,6 +117,9 @@ impl StepId {
     pub const fn word(self) -> &'static str {
         match self {
             Self::NextBoot => "next boot",
+            Self::Shutdown => "shutdown",
+            Self::Start => "start",
+            Self::Guest => "guest",
             Self::Live => "live",
             Self::Unplug => "unplug",
             Self::Plug => "plug",
@@ -258,6 +269,32 @@ pub fn plan(snapshot: &Snapshot, want: &Want) -> Result<Plan, Refusal> {
 }
 
 impl Plan {
+    /// The same change of a running guest, done by shutting it down and starting it: what its next boot
+    /// has takes effect, whatever cannot be changed while it runs.
+    ///
+    /// # Errors
+    /// The plan changes the running guest already, or the guest cannot be asked to shut down.
+    pub fn by_restart(mut self, snapshot: &Snapshot) -> Result<Self, Refusal> {
+        let refuse = |reason: &str, way_out: &str| Refusal {
+            what: format!("restart {} for {}", self.guest, self.title),
+            reason: reason.to_owned(),
+            way_out: way_out.to_owned(),
+        };
+        let state = snapshot.guest(self.nic.domain).map(|guest| guest.state);
+        if state != Some(DomainState::Running) || self.next.is_none() {
+            return Err(refuse("the guest does not run, or has no next boot", "switch it without a restart"));
+        }
+        if self.verdict != Verdict::NextBootOnly {
+            return Err(refuse("it can be done while the guest runs", "switch it without a restart"));
+        }
+        self.verdict = Verdict::Restart;
+        self.expected = expected(snapshot, &self.to);
+        let headline = "Restart. The guest is shut down and started: everything in it stops for that time.";
+        self.consequences.retain(|sentence| !sentence.starts_with("Next boot only."));
+        self.consequences.insert(0, headline.to_owned());
+        Ok(self.complete())
+    }
+
     /// Fills in what follows from the rest: the steps and the commands.
     pub(super) fn complete(mut self) -> Self {
         self.steps = steps::of(&self);

@@ -1,6 +1,8 @@
 //! PURE. Where a NIC can be plugged: every network, every bridge of the host, a macvtap on every link;
 //! what cannot be is listed too, with the reason and the way out.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::splice::escape;
@@ -242,8 +244,17 @@ fn of_bridge(snapshot: &Snapshot, nic: &Nic, bridge: &Bridge) -> Option<Choice> 
     let uplinks: Vec<String> = bridge.uplinks().map(|port| port.name.to_string()).collect();
     let uplinks =
         if uplinks.is_empty() { "no uplink".to_owned() } else { format!("uplink {}", uplinks.join(" ")) };
-    let address = bridge.addresses.first().map(|address| format!(", {address}")).unwrap_or_default();
+    let address = bridge.addresses.iter().find(|address| is_global(address.addr()));
+    let address = address.map(|address| format!(", {address}")).unwrap_or_default();
     Some(Choice { target, detail: format!("{uplinks}{address}"), availability })
+}
+
+/// Not link-local: an address that tells one link from another.
+fn is_global(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    }
 }
 
 /// The network that owns a bridge and routes over it.
@@ -265,7 +276,8 @@ fn of_link(snapshot: &Snapshot, nic: &Nic, link: &Link) -> Option<Choice> {
         _ => MacvtapMode::Bridge,
     };
     let target = Target::Macvtap { lower: link.name, mode };
-    let address = snapshot.kernel.addresses.iter().find(|address| address.index == link.index);
+    let mut addresses = snapshot.kernel.addresses.iter().filter(|address| address.index == link.index);
+    let address = addresses.find(|address| is_global(address.address.addr()));
     let detail = address.map_or_else(|| link.kind.word().to_owned(), |address| address.address.to_string());
     let availability = availability(snapshot, nic, &target);
     Some(Choice { target, detail, availability })

@@ -42,7 +42,10 @@ pub fn plan(snapshot: &Snapshot, done: &Plan, came: Came) -> Result<Option<Plan>
     };
     let next = edit(next_now, done.next.as_ref()).map_err(|Changed| changed())?;
     let done_live = done.live.as_ref().filter(|_| guest.live.is_some());
-    let live = edit(live_now, done_live).map_err(|Changed| changed())?;
+    let mut live = edit(live_now.clone(), done_live).map_err(|Changed| changed())?;
+    if done.verdict == Verdict::Restart {
+        live = live_now.and_then(|now| since_restart(&now, done));
+    }
     if next.is_none() && live.is_none() {
         return Ok(None);
     }
@@ -90,6 +93,13 @@ fn title(done: &Plan) -> String {
         return format!("back: {} → {}", done.to.words(), done.from.words());
     }
     format!("take back: {}", done.title)
+}
+
+/// A change that took effect by a restart is taken back in the guest that runs now.
+fn since_restart(now: &str, done: &Plan) -> Option<Edit> {
+    let there = done.to.is(&NicConfig::parse(now).ok()?.source);
+    let after = splice::replug(now, &done.from).ok()?;
+    Edit::between(now, after).filter(|_| there)
 }
 
 struct Changed;

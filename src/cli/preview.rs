@@ -1,23 +1,18 @@
 //! A plan, its progress and its outcome as text and JSON.
 
 use color_eyre::eyre::Result;
+use serde::Serialize;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
 use super::{complain, print};
-use crate::change::{Edit, Outcome, Plan, Progress, Refusal, StepState, Verdict};
+use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, Step, StepState};
 use crate::ui::text::escape;
 
 /// The preview.
 pub(super) fn plan(plan: &Plan) -> String {
     let mut out = format!("{} {}: {}\n", escape(&plan.guest), plan.nic.mac, escape(&plan.title));
-    for sentence in &plan.consequences {
-        out.push_str(&format!("  • {}\n", escape(sentence)));
-    }
-    out.push_str("steps\n");
-    for step in &plan.steps {
-        out.push_str(&format!("  {:<10} {}\n", step.id.word(), escape(&step.text)));
-    }
+    out.push_str(&meaning(&plan.consequences, &plan.steps));
     let same =
         plan.live.as_ref().zip(plan.next.as_ref()).is_some_and(|(live, next)| diff(live) == diff(next));
     if let Some(live) = &plan.live {
@@ -28,8 +23,30 @@ pub(super) fn plan(plan: &Plan) -> String {
         out.push_str("definition, next boot\n");
         out.push_str(&diff(next));
     }
-    out.push_str("the same by hand\n");
-    for command in plan.commands.iter().filter(|command| !command.starts_with("cat >")) {
+    out + &by_hand(&plan.commands)
+}
+
+/// The preview of a guest's start, shutdown, …
+pub(super) fn power(plan: &PowerPlan) -> String {
+    let heading = format!("{}: {}\n", escape(&plan.name), plan.power.words());
+    heading + &meaning(&plan.consequences, &plan.steps) + &by_hand(&plan.commands)
+}
+
+fn meaning(consequences: &[String], steps: &[Step]) -> String {
+    let mut out = String::new();
+    for sentence in consequences {
+        out.push_str(&format!("  • {}\n", escape(sentence)));
+    }
+    out.push_str("steps\n");
+    for step in steps {
+        out.push_str(&format!("  {:<10} {}\n", step.id.word(), escape(&step.text)));
+    }
+    out
+}
+
+fn by_hand(commands: &[String]) -> String {
+    let mut out = "the same by hand\n".to_owned();
+    for command in commands.iter().filter(|command| !command.starts_with("cat >")) {
         out.push_str(&format!("  {}\n", escape(command)));
     }
     out
@@ -82,7 +99,7 @@ pub(super) fn refused(refusal: &Refusal) {
 }
 
 /// Everything as one object: `plan`, `steps` (each with its state), `outcome`.
-pub(super) fn json(plan: &Plan, told: &[Progress], outcome: Option<&Outcome>) -> Result<String> {
+pub(super) fn json(plan: &impl Serialize, told: &[Progress], outcome: Option<&Outcome>) -> Result<String> {
     let steps: Vec<Value> = told
         .iter()
         .map(|progress| match &progress.state {
@@ -105,7 +122,6 @@ pub(super) fn json(plan: &Plan, told: &[Progress], outcome: Option<&Outcome>) ->
         }
         Outcome::Failed { why, state } => json!({"result": "failed", "why": why, "state": state}),
     });
-    let live = plan.verdict != Verdict::NextBootOnly;
-    let value = json!({"plan": plan, "live": live, "steps": steps, "outcome": outcome});
+    let value = json!({"plan": plan, "steps": steps, "outcome": outcome});
     super::json_text(&value)
 }

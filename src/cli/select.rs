@@ -1,7 +1,7 @@
 //! PURE. Finds what a word on the command line means; an unknown one gets one sentence with the nearest.
 
 use crate::change::Target;
-use crate::model::{IfName, Mac, Nic, NicId, Snapshot};
+use crate::model::{Guest, IfName, Mac, Nic, NicId, Snapshot};
 use crate::ui::text::escape;
 
 /// A NIC, or why there is none.
@@ -11,12 +11,20 @@ pub(super) enum Selection {
     Unknown(String),
 }
 
+/// The guest of this name or UUID, or a sentence with the nearest names.
+pub(super) fn guest<'a>(snapshot: &'a Snapshot, vm: &str) -> Result<&'a Guest, String> {
+    let guests = &snapshot.libvirt.guests;
+    guests.iter().find(|guest| guest.name == vm || guest.id.to_string() == vm).ok_or_else(|| {
+        let names: Vec<&str> = guests.iter().map(|guest| guest.name.as_str()).collect();
+        unknown("guest", vm, &names)
+    })
+}
+
 /// The NIC that a guest's name or UUID and a MAC, link name or position mean.
 pub(super) fn nic(snapshot: &Snapshot, vm: &str, nic: Option<&str>) -> Selection {
-    let guests = &snapshot.libvirt.guests;
-    let Some(guest) = guests.iter().find(|guest| guest.name == vm || guest.id.to_string() == vm) else {
-        let names: Vec<&str> = guests.iter().map(|guest| guest.name.as_str()).collect();
-        return Selection::Unknown(unknown("guest", vm, &names));
+    let guest = match self::guest(snapshot, vm) {
+        Ok(guest) => guest,
+        Err(sentence) => return Selection::Unknown(sentence),
     };
     let nics: Vec<&Nic> = snapshot.nics.iter().filter(|nic| nic.id.domain == guest.id).collect();
     let described: Vec<String> = nics.iter().map(|nic| describe(nic)).collect();

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use clap::Args;
 use color_eyre::eyre::Result;
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::preview;
 use super::select::{self, Selection};
 use super::{ExitStatus, complain, print};
 use crate::change::apply::{self, Tools};
 use crate::change::journal::Journal;
-use crate::change::{Bounce, Outcome, Plan, Target, Want, When, plan};
+use crate::change::{Bounce, Outcome, Plan, Progress, Target, Want, When, plan};
 use crate::model::{MacvtapMode, Snapshot};
 use crate::source::{self, SourceOptions, Sources};
 
@@ -31,6 +33,9 @@ pub struct SwitchArgs {
     /// Leave the running guest alone: only the next boot changes
     #[arg(long)]
     next_boot: bool,
+    /// Shut the guest down and start it, so that its next boot is now
+    #[arg(long, conflicts_with = "next_boot")]
+    restart: bool,
     /// Seconds the link stays down after a live switch so that the guest asks for an address, or "off"
     #[arg(long, value_name = "SECONDS|off", value_parser = parse_bounce, default_value = "6")]
     bounce: Bounce,
@@ -52,7 +57,7 @@ pub(super) struct Consent {
     pub(super) json: bool,
 }
 
-fn parse_target(text: &str) -> Result<Target, String> {
+pub(super) fn parse_target(text: &str) -> Result<Target, String> {
     let usage = "expected network=NAME, bridge=NAME or macvtap=LINK[,mode=bridge|vepa|private|passthrough]";
     let (kind, rest) = text.split_once('=').ok_or(usage)?;
     if rest.is_empty() {
@@ -101,16 +106,29 @@ pub(super) async fn run(args: &SwitchArgs, options: &SourceOptions) -> Result<Ex
         complain(&sentence);
         return Ok(ExitStatus::Usage);
     }
-    let when = if args.next_boot { When::NextBoot } else { When::NowAndNextBoot };
-    let want =
-        Want { nic: id, target: args.to.clone(), model: args.model.clone(), when, bounce: args.bounce };
-    match plan::plan(&snapshot, &want) {
+    let want = Want {
+        nic: id,
+        target: args.to.clone(),
+        model: args.model.clone(),
+        when: when(args.next_boot || args.restart),
+        bounce: args.bounce,
+    };
+    let planned = match plan::plan(&snapshot, &want) {
+        Ok(plan) if args.restart => plan.by_restart(&snapshot),
+        planned => planned,
+    };
+    match planned {
         Ok(plan) => Ok(carry_out(&plan, &args.consent, &sources, None).await?.0),
         Err(refusal) => {
             preview::refused(&refusal);
             Ok(ExitStatus::Refused)
         }
     }
+}
+
+/// What `--next-boot` means.
+pub(super) const fn when(next_boot: bool) -> When {
+    if next_boot { When::NextBoot } else { When::NowAndNextBoot }
 }
 
 /// Why nothing can be planned; `None` when both sources are current.
@@ -124,77 +142,111 @@ pub(super) fn unreadable(snapshot: &Snapshot) -> Option<String> {
         })
 }
 
-/// Preview, question, apply, result.
+/// Preview, question, apply, result of a NIC's plan.
 pub(super) async fn carry_out(
     plan: &Plan,
     consent: &Consent,
     sources: &Sources,
     journal: Option<Journal>,
 ) -> Result<(ExitStatus, Option<Outcome>)> {
+    match agree(&preview::plan(plan), plan, consent, sources, journal)? {
+        Agreed::Not(status) => Ok((status, None)),
+        Agreed::With(tools) => {
+            let (tell, news) = tokio::sync::mpsc::unbounded_channel();
+            let outcome = follow(apply::run(plan, &tools, &tell), news, plan, consent).await?;
+            Ok((status_of(&outcome), Some(outcome)))
+        }
+    }
+}
+
+/// The answer to a preview.
+pub(super) enum Agreed {
+    /// Do it, with these.
+    With(Tools),
+    /// Do not, and end so.
+    Not(ExitStatus),
+}
+
+/// Shows the preview and asks, as far as the arguments leave that open.
+pub(super) fn agree(
+    text: &str,
+    plan: &impl Serialize,
+    consent: &Consent,
+    sources: &Sources,
+    journal: Option<Journal>,
+) -> Result<Agreed> {
     if !consent.json {
-        print(&preview::plan(plan))?;
+        print(text)?;
     }
     if consent.dry_run {
         if consent.json {
             print(&preview::json(plan, &[], None)?)?;
         }
-        return Ok((ExitStatus::Done, None));
+        return Ok(Agreed::Not(ExitStatus::Done));
     }
     if sources.updates.is_none() {
         complain("a recording cannot be changed");
-        return Ok((ExitStatus::Refused, None));
+        return Ok(Agreed::Not(ExitStatus::Refused));
     }
     if !consent.yes && !agreed()? {
-        return Ok((ExitStatus::Refused, None));
+        return Ok(Agreed::Not(ExitStatus::Refused));
     }
     let journal = match journal.map_or_else(Journal::open, Ok) {
         Ok(journal) => journal,
         Err(error) => {
             complain(&format!("{error}; nothing was changed"));
-            return Ok((ExitStatus::Refused, None));
+            return Ok(Agreed::Not(ExitStatus::Refused));
         }
     };
-    let tools = Tools {
+    Ok(Agreed::With(Tools {
         uri: sources.uri.clone(),
         snapshots: sources.snapshots.clone(),
         updates: sources.updates.clone(),
         journal,
-    };
-    let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
-    let change = apply::run(plan, &tools, &tell);
+    }))
+}
+
+/// Runs a change to its end and prints its news; no signal ends it in the middle.
+pub(super) async fn follow(
+    change: impl Future<Output = Outcome>,
+    mut news: UnboundedReceiver<Progress>,
+    plan: &impl Serialize,
+    consent: &Consent,
+) -> Result<Outcome> {
     tokio::pin!(change);
     let mut interrupted = interrupts()?;
     let mut told = Vec::new();
+    let mut tell = |progress: Progress| {
+        let text = if consent.json { String::new() } else { preview::progress(&progress) };
+        told.push(progress);
+        print(&text)
+    };
     let outcome = loop {
         tokio::select! {
             biased;
-            Some(progress) = news.recv() => {
-                if !consent.json {
-                    print(&preview::progress(&progress))?;
-                }
-                told.push(progress);
-            }
+            Some(progress) = news.recv() => tell(progress)?,
             Some(()) = interrupted.recv() => complain("a change is running and will be finished or put back first"),
             outcome = &mut change => break outcome,
         }
     };
     while let Ok(progress) = news.try_recv() {
-        if !consent.json {
-            print(&preview::progress(&progress))?;
-        }
-        told.push(progress);
+        tell(progress)?;
     }
     if consent.json {
         print(&preview::json(plan, &told, Some(&outcome))?)?;
     } else {
         preview::outcome(&outcome)?;
     }
-    let status = match &outcome {
+    Ok(outcome)
+}
+
+/// How the program ends after a change ended so.
+pub(super) const fn status_of(outcome: &Outcome) -> ExitStatus {
+    match outcome {
         Outcome::Verified { .. } => ExitStatus::Done,
         Outcome::Refused(_) => ExitStatus::Refused,
         Outcome::Reverted { .. } | Outcome::Failed { .. } => ExitStatus::Failed,
-    };
-    Ok((status, Some(outcome)))
+    }
 }
 
 /// A lost terminal or ctrl-C must not leave a change half done: the signals are only noted.

@@ -7,31 +7,31 @@ use crate::lab::Lab;
 const CENTOS7: &str = "52:54:00:aa:fc:1c";
 
 /// How `virt-net` ended, and all it printed.
-struct Run {
+pub(crate) struct Run {
     status: i32,
     output: String,
 }
 
 impl Run {
     #[track_caller]
-    fn ended(&self, status: i32, says: &str) {
+    pub(crate) fn ended(&self, status: i32, says: &str) {
         assert_eq!(self.status, status, "{}", self.output);
         assert!(self.output.contains(says), "no {says:?} in\n{}", self.output);
     }
 
     #[track_caller]
-    fn verified(&self) {
+    pub(crate) fn verified(&self) {
         self.ended(0, "verified\n");
     }
 }
 
 impl Lab {
-    fn virt_net(&self, arguments: &str) -> Run {
+    pub(crate) fn virt_net(&self, arguments: &str) -> Run {
         self.virt_net_until(arguments, "", "never", || ())
     }
 
     /// Runs it and acts as soon as a line holds `mark`.
-    fn virt_net_until(&self, arguments: &str, pause: &str, mark: &str, act: impl FnOnce()) -> Run {
+    pub(crate) fn virt_net_until(&self, arguments: &str, pause: &str, mark: &str, act: impl FnOnce()) -> Run {
         let command = format!("VIRT_NET_TEST_PAUSE={pause} virt-net {arguments}");
         let mut process = self.start("kvm1", &command);
         let mut output = String::new();
@@ -50,13 +50,13 @@ impl Lab {
     }
 
     /// The `<interface>` of a guest's only NIC, one line per element.
-    fn nic(&self, guest: &str, flags: &str) -> String {
+    pub(crate) fn nic(&self, guest: &str, flags: &str) -> String {
         self.run("kvm1", &format!("virsh dumpxml {guest} {flags} | sed -n '/<interface/,/<.interface/p'"))
     }
 
     /// libvirt's two definitions and the kernel agree that centos7 is on this bridge of this source.
     #[track_caller]
-    fn is_on(&self, bridge: &str, source: &str) {
+    pub(crate) fn is_on(&self, bridge: &str, source: &str) {
         let (live, next) = (self.nic("centos7", ""), self.nic("centos7", "--inactive"));
         assert!(live.contains(source), "{live}");
         assert!(next.contains(source), "{next}");
@@ -66,14 +66,14 @@ impl Lab {
     }
 
     #[track_caller]
-    fn guest_has(&self, address: &str) {
+    pub(crate) fn guest_has(&self, address: &str) {
         let seen = self.guest("kvm1", "centos7", "ip -4 -o addr show scope global");
         assert!(seen.contains(&format!("inet {address}/")), "{seen}");
     }
 
     /// The guest reaches the internet; `from_lan`: whether the LAN's PC reaches the guest.
     #[track_caller]
-    fn pings(&self, address: &str, from_lan: bool) {
+    pub(crate) fn pings(&self, address: &str, from_lan: bool) {
         self.guest("kvm1", "centos7", "ping -c1 -W5 198.51.100.1");
         let answer = self.run("pc", &format!("ping -c1 -W2 {address} >/dev/null && echo yes || echo no"));
         assert_eq!(answer.trim() == "yes", from_lan, "ping from the LAN's PC to {address}");

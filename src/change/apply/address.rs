@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use super::StepState;
 use super::course::{Course, millis};
 use super::listen::{Heard, Listener};
-use crate::change::plan::StepId;
+use crate::change::plan::{StepId, Verdict};
 use crate::model::guest::DomainState;
 use crate::model::ids::{NicId, Timestamp};
 use crate::model::snapshot::{Origin, Snapshot};
 use crate::source::{Update, now};
 
-/// How long an address is waited for.
+/// How long an address is waited for: by a guest that runs, and by one that has to boot first.
 const ADDRESS: Duration = Duration::from_secs(30);
+const BOOT: Duration = Duration::from_secs(120);
 
 /// An address, from where it is known, and until when it is leased: a new lease of an old address is news.
 pub(super) type Known = (IpAddr, Origin, Option<Timestamp>);
@@ -37,10 +38,11 @@ impl Course<'_> {
             self.tell(StepId::Address, StepState::Unknown { text });
             return None;
         }
-        let text = format!("waiting for one, up to {} s", ADDRESS.as_secs());
+        let patience = if self.plan.verdict == Verdict::Restart { BOOT } else { ADDRESS };
+        let text = format!("waiting for one, up to {} s", patience.as_secs());
         self.tell(StepId::Address, StepState::Waiting { text });
         let mut still = None;
-        let found = tokio::time::timeout(ADDRESS, async {
+        let found = tokio::time::timeout(patience, async {
             tokio::select! {
                 address = self.heard(wire, &mut still) => address,
                 address = self.joined() => address,
@@ -54,7 +56,7 @@ impl Course<'_> {
                 text: format!("the guest still uses {old}: it did not ask for a new one"),
             },
             (None, None) => {
-                let seconds = ADDRESS.as_secs();
+                let seconds = patience.as_secs();
                 StepState::Unknown { text: format!("none seen within {seconds} s; look inside the guest") }
             }
         };
@@ -62,7 +64,12 @@ impl Course<'_> {
         found.or(still)
     }
 
+    /// The state of a guest that does nothing now. One that was just started runs, whatever the last
+    /// snapshot says.
     fn not_running(&self) -> Option<&'static str> {
+        if self.plan.verdict == Verdict::Restart {
+            return None;
+        }
         let snapshot = self.tools.snapshots.borrow();
         let state = snapshot.guest(self.plan.nic.domain)?.state;
         (state != DomainState::Running).then(|| state.word())

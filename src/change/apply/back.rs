@@ -2,9 +2,10 @@
 
 use super::course::{Course, KERNEL};
 use super::trouble::Trouble;
-use super::{Outcome, kernel};
+use super::{Outcome, kernel, power};
 use crate::change::plan::{Edit, StepId, Verdict};
 use crate::change::splice;
+use crate::model::guest::DomainState;
 use crate::source::libvirt::Scope;
 
 impl Course<'_> {
@@ -21,6 +22,11 @@ impl Course<'_> {
         {
             left.push(format!("the next boot: {trouble}"));
         }
+        if self.stopped
+            && let Err(trouble) = self.back_up().await
+        {
+            left.push(format!("the guest does not start: {trouble}"));
+        }
         if !left.is_empty() {
             let state = format!(
                 "not everything could be put back ({}); `virt-net undo` tries again, from the journal",
@@ -34,6 +40,16 @@ impl Course<'_> {
             return Outcome::Failed { why, state: state.to_owned() };
         }
         Outcome::Reverted { why }
+    }
+
+    /// Starts the guest again, from the old definition.
+    async fn back_up(&mut self) -> Result<(), Trouble> {
+        match power::state(&mut self.hands.writer).await? {
+            DomainState::Off => {}
+            // It runs with what was to be taken back.
+            _ => power::force_off(&mut self.hands.writer).await?,
+        }
+        power::start(&mut self.hands.writer).await.map(drop)
     }
 
     async fn back_next(&mut self) -> Result<(), Trouble> {

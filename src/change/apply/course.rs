@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::address::{self, Known};
 use super::hands::Hands;
 use super::trouble::Trouble;
-use super::{Outcome, Progress, StepState, Tell, Tools, kernel, listen};
+use super::{Outcome, Progress, StepState, Tell, Tools, kernel, listen, power};
 use crate::change::plan::{Bounce, Edit, Expected, Plan, StepId, Verdict};
 use crate::change::splice::{self, LinkState};
 use crate::model::guest::NicConfig;
@@ -36,6 +36,8 @@ pub(super) struct Course<'a> {
     pub(super) next_touched: bool,
     /// The live definition may have been changed.
     pub(super) live_touched: bool,
+    /// The guest was shut down for the change.
+    pub(super) stopped: bool,
 }
 
 /// A step that failed, and why.
@@ -54,6 +56,7 @@ impl<'a> Course<'a> {
             may_let_go: false,
             next_touched: false,
             live_touched: false,
+            stopped: false,
         }
     }
 
@@ -95,13 +98,29 @@ impl<'a> Course<'a> {
     async fn forward(&mut self) -> Result<Option<IpAddr>, Stop> {
         let plan = self.plan;
         if let Some(live) = &plan.live {
-            self.before = kernel::now(&mut self.hands, &plan.from, &live.before).await;
+            self.before = kernel::now(&mut self.hands, &live.before).await;
         }
         if let Some(next) = &plan.next {
             self.step(StepId::NextBoot, async |course| course.put_next(next).await).await?;
         }
-        let Some(live) = &plan.live else { return Ok(None) };
-        self.live_touched = true;
+        if plan.verdict == Verdict::Restart {
+            self.step(StepId::Shutdown, async |course| power::shut_down(&mut course.hands.writer).await)
+                .await?;
+            self.stopped = true;
+            self.step(StepId::Start, async |course| power::start(&mut course.hands.writer).await).await?;
+        }
+        if let Some(live) = &plan.live {
+            self.live_touched = true;
+            self.change_live(live).await?;
+        }
+        if !plan.has(StepId::Kernel) {
+            return Ok(None);
+        }
+        self.prove().await
+    }
+
+    async fn change_live(&mut self, live: &Edit) -> Result<(), Stop> {
+        let plan = self.plan;
         if plan.has(StepId::Unplug) {
             self.step(StepId::Unplug, async |course| course.unplug().await).await?;
         }
@@ -115,9 +134,12 @@ impl<'a> Course<'a> {
         if plan.has(StepId::Live) {
             self.step(StepId::Live, async |course| course.put_live(live).await).await?;
         }
-        if !plan.has(StepId::Kernel) {
-            return Ok(None);
-        }
+        Ok(())
+    }
+
+    /// The kernel has it, frames pass, the guest asks for an address and gets one.
+    async fn prove(&mut self) -> Result<Option<IpAddr>, Stop> {
+        let plan = self.plan;
         let seen = self
             .step(StepId::Kernel, async |course| {
                 let seen = kernel::wait_for(&mut course.hands, plan.expected, KERNEL).await?;
@@ -170,7 +192,11 @@ impl<'a> Course<'a> {
         self.may_let_go = true;
         self.hands.detach(&element).await?;
         self.gone(StepId::Unplug).await?;
-        Ok(((), "the guest let go of it".to_owned()))
+        let proof = match NicConfig::parse(&element)?.target {
+            Some(link) => kernel::wait_gone(link, KERNEL).await?,
+            None => "the guest let go of it".to_owned(),
+        };
+        Ok(((), proof))
     }
 
     /// Waits until the NIC is out of the live definition. `detach` reports success when the guest was

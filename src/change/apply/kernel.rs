@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::hands::Hands;
 use super::trouble::Trouble;
 use crate::change::plan::Expected;
-use crate::change::target::Target;
 use crate::model::guest::{NicConfig, NicSource};
 use crate::model::ids::{IfIndex, IfName};
 use crate::model::kernel::{KernelFacts, Link, LinkKind, PortState};
@@ -22,16 +21,21 @@ pub(super) struct Seen {
     pub(super) proof: String,
 }
 
-/// Where the kernel has the NIC if that is where its live element says; `None` when it is not.
-pub(super) async fn now(hands: &mut Hands, from: &Target, before: &str) -> Option<Expected> {
-    let config = NicConfig::parse(before).ok()?;
-    let expected = match (from, config.source) {
-        (_, NicSource::Network { bridge: Some(bridge), .. } | NicSource::Bridge { bridge }) => {
-            Expected::OnBridge { bridge }
+/// Where the kernel must have a NIC by its live definition; `None` for kinds without a link of their own.
+pub(super) fn expected_of(live: &NicConfig) -> Option<Expected> {
+    match live.source {
+        NicSource::Network { bridge: Some(bridge), .. } | NicSource::Bridge { bridge } => {
+            Some(Expected::OnBridge { bridge })
         }
-        (Target::Macvtap { lower, mode }, _) => Expected::OnLink { lower: Some(*lower), mode: Some(*mode) },
-        _ => Expected::OnLink { lower: None, mode: None },
-    };
+        NicSource::Network { dev: Some(dev), .. } => Some(Expected::OnLink { lower: Some(dev), mode: None }),
+        NicSource::Direct { dev, mode } => Some(Expected::OnLink { lower: Some(dev), mode: Some(mode) }),
+        _ => None,
+    }
+}
+
+/// Where the kernel has the NIC if that is where its live element says; `None` when it is not.
+pub(super) async fn now(hands: &mut Hands, before: &str) -> Option<Expected> {
+    let expected = expected_of(&NicConfig::parse(before).ok()?)?;
     wait_for(hands, Some(expected), Duration::ZERO).await.ok().map(|_| expected)
 }
 
@@ -44,14 +48,30 @@ pub(super) async fn wait_for(
     let begun = Instant::now();
     loop {
         let element = hands.element(Scope::Live).await?.ok_or(Trouble::Missing)?;
-        let facts = netlink::read_once().await?;
-        let found = judge(&facts, NicConfig::parse(&element)?.target, expected);
-        match found {
+        let link = NicConfig::parse(&element)?.target;
+        match judge(&netlink::read_once().await?, link, expected) {
             Ok(seen) => return Ok(seen),
             Err(trouble) if begun.elapsed() > deadline => return Err(trouble),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+/// Reads until the kernel has no such link any more, or the deadline.
+pub(super) async fn wait_gone(link: IfName, deadline: Duration) -> Result<String, Trouble> {
+    let begun = Instant::now();
+    while netlink::read_once().await?.links.iter().any(|other| other.name == link) {
+        if begun.elapsed() > deadline {
+            return Err(Trouble::Mismatch(format!("the guest let go of it, but {link} is still there")));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(format!("the guest let go of it, {link} is gone"))
+}
+
+/// Reads once whether the kernel has a link where it should be.
+pub(super) async fn see(link: Option<IfName>, expected: Expected) -> Result<Seen, Trouble> {
+    judge(&netlink::read_once().await?, link, Some(expected))
 }
 
 fn judge(facts: &KernelFacts, target: Option<IfName>, expected: Option<Expected>) -> Result<Seen, Trouble> {

@@ -13,6 +13,10 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
     let to = plan.to.words();
     match plan.verdict {
         Verdict::NextBootOnly => return steps,
+        Verdict::Restart => {
+            step(StepId::Shutdown, "ask the guest to shut down, and wait until it is off".to_owned());
+            step(StepId::Start, "start it".to_owned());
+        }
         Verdict::Live if plan.moves() => step(StepId::Live, format!("move the NIC to {to}")),
         Verdict::Live => step(StepId::Live, plan.title.clone()),
         Verdict::HotReplug => {
@@ -83,6 +87,10 @@ pub(super) fn commands(plan: &Plan) -> Vec<String> {
         if plan.verdict == Verdict::Live {
             device("update", "live.xml", &live.after, "--live");
         }
+    }
+    if plan.verdict == Verdict::Restart {
+        commands.push(format!("virsh shutdown {guest}"));
+        commands.push(format!("virsh start {guest}   # when virsh domstate says: shut off"));
     }
     if let Bounce::Hold(hold) = plan.bounce {
         let mac = plan.nic.mac;

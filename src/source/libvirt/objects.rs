@@ -137,6 +137,54 @@ impl GuestHandle {
         self.wrap("detach a device from", self.domain.detach_device_flags(xml, impact(scope))).map(drop)
     }
 
+    /// Starts it from its next definition.
+    ///
+    /// # Errors
+    /// `WrongState` when it runs already; otherwise libvirt's words for what is missing.
+    pub fn start(&self) -> Result<(), LibvirtError> {
+        self.wrap("start", self.domain.create()).map(drop)
+    }
+
+    /// Asks it to shut down. Success only says that it was asked.
+    pub fn shutdown(&self) -> Result<(), LibvirtError> {
+        self.wrap("ask for the shutdown of", self.domain.shutdown()).map(drop)
+    }
+
+    /// Asks it to reboot; its emulator, and so its definition, stays. Success only says that it was asked.
+    pub fn reboot(&self) -> Result<(), LibvirtError> {
+        self.wrap("ask for the reboot of", self.domain.reboot(0))
+    }
+
+    /// Presses its reset button.
+    pub fn reset(&self) -> Result<(), LibvirtError> {
+        self.wrap("reset", self.domain.reset()).map(drop)
+    }
+
+    /// Pulls its plug.
+    pub fn force_off(&self) -> Result<(), LibvirtError> {
+        self.wrap("force off", self.domain.destroy())
+    }
+
+    /// Stops its processors.
+    pub fn pause(&self) -> Result<(), LibvirtError> {
+        self.wrap("pause", self.domain.suspend()).map(drop)
+    }
+
+    /// Lets its processors go on.
+    pub fn resume(&self) -> Result<(), LibvirtError> {
+        self.wrap("resume", self.domain.resume()).map(drop)
+    }
+
+    /// Starts with the host from now on.
+    pub fn enable_autostart(&self) -> Result<(), LibvirtError> {
+        self.wrap("set the autostart of", self.domain.set_autostart(true)).map(drop)
+    }
+
+    /// Does not start with the host any more.
+    pub fn disable_autostart(&self) -> Result<(), LibvirtError> {
+        self.wrap("clear the autostart of", self.domain.set_autostart(false)).map(drop)
+    }
+
     fn wrap<T>(&self, operation: &'static str, result: Result<T, VirtError>) -> Result<T, LibvirtError> {
         result.map_err(|error| LibvirtError::new(operation, format!("guest {}", self.name), &error))
     }

@@ -1,0 +1,144 @@
+//! `virt-net nic`: cable in and out, a new NIC, one that goes, and pending changes, each with a preview
+//! first and proof afterwards.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use color_eyre::eyre::Result;
+
+use super::select::{self, Selection};
+use super::switch::{self, Consent, parse_target};
+use super::{ExitStatus, complain, preview};
+use crate::change::nic::{self, NewNic};
+use crate::change::splice::LinkState;
+use crate::change::{Plan, Refusal, Target, When};
+use crate::model::{Mac, NicId, Snapshot};
+use crate::source::{self, SourceOptions};
+
+/// Arguments of `nic`.
+#[derive(Debug, Args)]
+pub struct NicArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Plug the cable in (link state up)
+    Up(OneNic),
+    /// Pull the cable (link state down)
+    Down(OneNic),
+    /// Give a guest a new NIC
+    Add(New),
+    /// Take a NIC away from a guest
+    Remove(OneNic),
+    /// Make the running guest's NIC what its next boot has
+    Apply(Pending),
+    /// Make the next boot what the guest has now
+    Discard(Pending),
+}
+
+#[derive(Debug, Args)]
+struct OneNic {
+    #[command(flatten)]
+    nic: Which,
+    /// Leave the running guest alone: only the next boot changes
+    #[arg(long)]
+    next_boot: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
+struct Pending {
+    #[command(flatten)]
+    nic: Which,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// The guest, by name or UUID
+    vm: String,
+    /// Its NIC: MAC address, name on the host (vnet0), or position from 0; needed if it has several
+    nic: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct New {
+    /// The guest, by name or UUID
+    vm: String,
+    /// Where to: network=NAME, bridge=NAME or macvtap=LINK[,mode=bridge|vepa|private|passthrough]
+    #[arg(long, value_name = "TARGET", value_parser = parse_target)]
+    to: Target,
+    /// virtio, e1000, …
+    #[arg(long, default_value = "virtio")]
+    model: String,
+    /// Its MAC address [default: one that no guest has]
+    #[arg(long)]
+    mac: Option<Mac>,
+    /// Leave the running guest alone: only the next boot has it
+    #[arg(long)]
+    next_boot: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitStatus> {
+    let mut sources = source::start(options)?;
+    let snapshot = sources.settled(Duration::from_secs(10)).await;
+    if let Some(sentence) = switch::unreadable(&snapshot) {
+        complain(&sentence);
+        return Ok(ExitStatus::Refused);
+    }
+    let planned = match &args.action {
+        Action::Up(one) => plan(&snapshot, &one.nic, |id| {
+            nic::link(&snapshot, id, LinkState::Up, switch::when(one.next_boot))
+        }),
+        Action::Down(one) => plan(&snapshot, &one.nic, |id| {
+            nic::link(&snapshot, id, LinkState::Down, switch::when(one.next_boot))
+        }),
+        Action::Remove(one) => {
+            plan(&snapshot, &one.nic, |id| nic::remove(&snapshot, id, switch::when(one.next_boot)))
+        }
+        Action::Apply(one) => plan(&snapshot, &one.nic, |id| nic::apply_pending(&snapshot, id)),
+        Action::Discard(one) => plan(&snapshot, &one.nic, |id| nic::discard_pending(&snapshot, id)),
+        Action::Add(new) => add(&snapshot, new, switch::when(new.next_boot)),
+    };
+    let consent = match &args.action {
+        Action::Up(one) | Action::Down(one) | Action::Remove(one) => &one.consent,
+        Action::Apply(one) | Action::Discard(one) => &one.consent,
+        Action::Add(new) => &new.consent,
+    };
+    match planned {
+        Ok(Ok(plan)) => Ok(switch::carry_out(&plan, consent, &sources, None).await?.0),
+        Ok(Err(refusal)) => {
+            preview::refused(&refusal);
+            Ok(ExitStatus::Refused)
+        }
+        Err(sentence) => {
+            complain(&sentence);
+            Ok(ExitStatus::Usage)
+        }
+    }
+}
+
+/// A plan, a refusal, or a sentence about a word that means nothing here.
+type Planned = Result<Result<Plan, Refusal>, String>;
+
+fn plan(snapshot: &Snapshot, which: &Which, make: impl FnOnce(NicId) -> Result<Plan, Refusal>) -> Planned {
+    match select::nic(snapshot, &which.vm, which.nic.as_deref()) {
+        Selection::Found(id) => Ok(make(id)),
+        Selection::Unknown(sentence) => Err(sentence),
+    }
+}
+
+fn add(snapshot: &Snapshot, new: &New, when: When) -> Planned {
+    let guest = select::guest(snapshot, &new.vm)?.id;
+    if let Some(sentence) = select::unknown_target(snapshot, &new.to) {
+        return Err(sentence);
+    }
+    let wanted = NewNic { guest, target: new.to.clone(), model: new.model.clone(), mac: new.mac, when };
+    Ok(nic::attach(snapshot, &wanted))
+}

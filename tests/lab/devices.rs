@@ -1,0 +1,84 @@
+//! The other changes of guests on real ones: cable, NICs that come and go, pending changes, power.
+
+use crate::lab::Lab;
+
+#[test]
+fn nics_come_and_go_and_guests_start_and_stop() {
+    let lab = Lab::up("devices", &["--bridge"]);
+    cable(&lab);
+    add_and_remove(&lab);
+    pending(&lab);
+    power(&lab);
+    switch_by_restart(&lab);
+}
+
+fn cable(lab: &Lab) {
+    let carrier = || lab.guest("kvm1", "centos7", "cat /sys/class/net/eth0/carrier");
+    lab.virt_net("nic down centos7 --yes").verified();
+    assert_eq!(carrier().trim(), "0");
+    lab.virt_net("nic down centos7 --yes").ended(3, "so already");
+    lab.virt_net("undo --yes").verified();
+    assert_eq!(carrier().trim(), "1");
+    lab.virt_net("nic down centos7 --next-boot --yes").verified();
+    assert_eq!(carrier().trim(), "1");
+    lab.virt_net("nic discard centos7 --yes").verified();
+    lab.virt_net("nic discard centos7 --yes").ended(3, "do not differ");
+}
+
+fn add_and_remove(lab: &Lab) {
+    lab.virt_net("nic add centos7 --to bridge=virbr1 --mac 52:54:00:aa:fc:1c --yes")
+        .ended(3, "a NIC of centos7");
+    lab.virt_net("nic add centos7 --to bridge=virbr1 --yes").verified();
+    lab.guest("kvm1", "centos7", "ip -4 -o addr show eth1 | grep -q 'inet 10.0.0.'");
+    assert_eq!(lab.nic("centos7", "--inactive").matches("<interface").count(), 2);
+    let run = lab.virt_net("nic remove centos7 1 --yes");
+    run.ended(0, "is gone");
+    lab.guest("kvm1", "centos7", "test ! -e /sys/class/net/eth1");
+    assert_eq!(lab.nic("centos7", "--inactive").matches("<interface").count(), 1);
+    lab.virt_net("undo --yes").verified();
+    lab.guest("kvm1", "centos7", "test -e /sys/class/net/eth1");
+    lab.virt_net("nic remove centos7 1 --yes").verified();
+}
+
+/// A change for the next boot, taken now: live where that goes, by hot-replug where not.
+fn pending(lab: &Lab) {
+    for (target, source) in [("bridge=virbr1", "bridge='virbr1'"), ("macvtap=eth0", "dev='eth0'")] {
+        lab.virt_net(&format!("switch centos7 --to {target} --next-boot --yes")).verified();
+        lab.virt_net("nic apply centos7 --yes").verified();
+        assert!(lab.nic("centos7", "").contains(source));
+        lab.virt_net("switch centos7 --to network=default --bounce 1 --yes").verified();
+        lab.is_on("virbr0", "network='default'");
+    }
+}
+
+fn power(lab: &Lab) {
+    lab.virt_net("guest resume db01 --yes").ended(3, "the guest is off");
+    lab.virt_net("guest start db01 --yes").ended(0, "master virbr0");
+    lab.virt_net("guest pause db01 --yes").verified();
+    assert_eq!(lab.run("kvm1", "virsh domstate db01").trim(), "paused");
+    lab.virt_net("guest resume db01 --yes").verified();
+    lab.virt_net("guest force-off db01 --yes").verified();
+    assert_eq!(lab.run("kvm1", "virsh domstate db01").trim(), "shut off");
+    // A bridge that is not there is told before libvirt tries.
+    lab.run(
+        "kvm1",
+        "virsh dumpxml db01 --inactive | sed \"s|<interface type='network'>|<interface type='bridge'>|; \
+        s|<source network='default'/>|<source bridge='nobr9'/>|\" | virsh define /dev/stdin",
+    );
+    lab.virt_net("guest start db01 --yes").ended(3, "no such bridge");
+    lab.virt_net("guest autostart-on db01 --yes").verified();
+    assert!(lab.run("kvm1", "virsh dominfo db01").contains("Autostart:      enable"));
+}
+
+/// The lab's guests have no power button: somebody inside follows the request.
+fn switch_by_restart(lab: &Lab) {
+    lab.virt_net("switch centos7 --to bridge=virbr1 --restart --next-boot --yes").ended(2, "cannot be used");
+    let run = lab.virt_net_until("switch centos7 --to bridge=virbr1 --restart --yes", "", "asked to shut down", || {
+        // It goes before it can answer.
+        lab.run("kvm1", "(VIRT_NET_GUEST_TIMEOUT=1 bash /opt/lab/lab __guest centos7 'poweroff -f') >/dev/null 2>&1 || true");
+    });
+    run.ended(0, "address    10.0.0.208");
+    lab.is_on("virbr1", "<source bridge='virbr1'/>");
+    lab.virt_net("undo --yes").verified();
+    lab.is_on("virbr0", "network='default'");
+}
