@@ -83,7 +83,7 @@ pub struct SourceOptions {
 pub struct Sources {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    refresh: Option<libvirt::Refresh>,
+    refresh: Option<(libvirt::Refresh, netlink::Refresh)>,
     /// Where a change reports what it saw; `None` for a recording.
     pub updates: Option<Updates>,
     /// The URI in use.
@@ -107,17 +107,18 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
     let uri = uri.unwrap_or_else(|| "qemu:///system".to_owned());
     let (updates, inbox) = mpsc::unbounded_channel();
     let refresh = libvirt::spawn(uri.clone(), updates.clone());
-    netlink::spawn(updates.clone(), options.tick);
+    let kernel = netlink::spawn(updates.clone(), options.tick);
     firewall::spawn(updates.clone());
     let snapshots = collector::spawn(inbox, host::read(&uri), refresh.clone());
-    Ok(Sources { snapshots, refresh: Some(refresh), updates: Some(updates), uri })
+    Ok(Sources { snapshots, refresh: Some((refresh, kernel)), updates: Some(updates), uri })
 }
 
 impl Sources {
-    /// Asks libvirt for everything again, now.
+    /// Asks libvirt and the kernel for everything again, now.
     pub fn refresh(&self) {
-        if let Some(refresh) = &self.refresh {
-            refresh.now();
+        if let Some((libvirt, kernel)) = &self.refresh {
+            libvirt.now();
+            kernel.now();
         }
     }
 

@@ -57,7 +57,8 @@ pub struct HostFacts {
     pub root: bool,
     /// The address of the operator's own end, from `SSH_CONNECTION`.
     pub ssh_peer: Option<std::net::IpAddr>,
-    /// libvirtd runs in another network namespace than this program: names may mean other links.
+    /// libvirtd runs on another machine or in another network namespace than this program: the names it
+    /// gives mean other links than the ones seen here.
     pub foreign_namespace: bool,
     /// libvirt's version, `9.0.0`.
     pub libvirt_version: Option<String>,

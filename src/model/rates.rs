@@ -4,6 +4,7 @@
 //! believable distance in time; anything else starts afresh rather than show a spike that never was.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::ids::{IfIndex, Timestamp};
 use super::kernel::{CounterTable, Counters};
@@ -66,55 +67,60 @@ pub fn per_second(before: u64, after: u64, millis: u64) -> Option<f64> {
     (millis > 0).then(|| delta as f64 * 1000.0 / millis as f64)
 }
 
-/// The last five minutes of every link.
+/// The last five minutes of every link. Cheap to clone: the samples are shared.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
     last: Option<(Timestamp, CounterTable)>,
-    links: BTreeMap<IfIndex, VecDeque<LinkRate>>,
+    /// One entry per sample, oldest first; a link is missing where it had no believable rate.
+    samples: VecDeque<Arc<BTreeMap<IfIndex, LinkRate>>>,
 }
 
 impl History {
     /// Samples kept per link: five minutes of one a second.
     pub const SAMPLES: usize = 300;
+    /// A sample closer to the last one is ignored, since its rate would be noise.
+    const CLOSEST: u64 = 200;
+    /// Over a longer time (the program was stopped) no rate is made, and the past is forgotten.
+    const LONGEST: u64 = 60_000;
 
-    /// Takes the next sample. Links that are gone are forgotten; a sample closer than 200 ms to the
-    /// last one is ignored, since its rate would be noise.
+    /// Takes the next sample.
     pub fn push(&mut self, at: Timestamp, counters: &CounterTable) {
         let Some((before_at, before)) = &self.last else {
             self.last = Some((at, counters.clone()));
             return;
         };
         let millis = at.millis_since(*before_at);
-        if at > *before_at && millis < 200 {
+        if at >= *before_at && millis < Self::CLOSEST {
             return;
         }
-        self.links.retain(|index, _| counters.contains_key(index));
-        for (index, after) in counters {
-            let rate = before.get(index).and_then(|before| LinkRate::between(before, after, millis));
-            let samples = self.links.entry(*index).or_default();
-            match rate {
-                Some(rate) => {
-                    if samples.len() == Self::SAMPLES {
-                        samples.pop_front();
-                    }
-                    samples.push_back(rate);
-                }
-                None => samples.clear(),
+        if millis > Self::LONGEST {
+            self.samples.clear();
+        } else if at > *before_at {
+            let rate = |(index, after): (&IfIndex, &Counters)| {
+                Some((*index, LinkRate::between(before.get(index)?, after, millis)?))
+            };
+            let rates = counters.iter().filter_map(rate).collect();
+            if self.samples.len() == Self::SAMPLES {
+                self.samples.pop_front();
             }
+            self.samples.push_back(Arc::new(rates));
         }
+        // Where the clock was put back, this sample is only the start of the next rate.
         self.last = Some((at, counters.clone()));
     }
 
     /// The current rate of a link from the host's side.
     #[must_use]
     pub fn rate(&self, index: IfIndex) -> Option<LinkRate> {
-        self.links.get(&index)?.back().copied()
+        self.samples.back()?.get(&index).copied()
     }
 
-    /// All samples of a link, oldest first, from the host's side.
+    /// The samples of a link up to now without a gap, oldest first, from the host's side.
     #[must_use]
     pub fn samples(&self, index: IfIndex) -> impl ExactSizeIterator<Item = &LinkRate> + DoubleEndedIterator {
-        const EMPTY: &VecDeque<LinkRate> = &VecDeque::new();
-        self.links.get(&index).unwrap_or(EMPTY).iter()
+        const NONE: &LinkRate = &LinkRate { rx_bytes: 0.0, tx_bytes: 0.0, rx_packets: 0.0, tx_packets: 0.0 };
+        let gap = self.samples.iter().rposition(|rates| !rates.contains_key(&index));
+        let start = gap.map_or(0, |gap| gap + 1);
+        self.samples.range(start..).map(move |rates| rates.get(&index).unwrap_or(NONE))
     }
 }

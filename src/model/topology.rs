@@ -52,10 +52,12 @@ struct Host<'a> {
 impl<'a> Host<'a> {
     fn new(facts: &'a Facts) -> Self {
         let links = &facts.kernel.links;
+        // The names that a daemon elsewhere gives are other links: nothing may be found by them.
+        let named = if facts.host.foreign_namespace { &[] } else { links.as_slice() };
         Self {
             facts,
             by_index: links.iter().map(|link| (link.index, link)).collect(),
-            by_name: links.iter().map(|link| (link.name, link)).collect(),
+            by_name: named.iter().map(|link| (link.name, link)).collect(),
         }
     }
 
@@ -75,6 +77,7 @@ impl<'a> Host<'a> {
     /// The network that made or uses this bridge: one that routes over it rather than one that only
     /// borrows it, an active one rather than an inactive one.
     fn network_of_bridge(&self, bridge: IfName) -> Option<&'a Network> {
+        self.by_name.get(&bridge)?;
         let mut candidates: Vec<&Network> =
             self.facts.libvirt.networks.iter().filter(|network| network.bridge() == Some(bridge)).collect();
         candidates.sort_by_key(|network| (!network.active, network.forward() == ForwardMode::Bridge));

@@ -4,26 +4,37 @@
 //! Counters of all links come from one `RTM_GETSTATS` dump per tick, never from a call per NIC.
 
 mod convert;
+mod raw;
 mod settings;
 mod stats;
+#[cfg(test)]
+mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
-use netlink_packet_core::NetlinkPayload;
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::packet_route::route::RouteMessage;
-use rtnetlink::{Handle, MulticastGroup};
+use futures_util::StreamExt;
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use rtnetlink::MulticastGroup;
 use thiserror::Error;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Backoff, Update, Updates, now};
-use crate::model::{KernelFacts, SourceState};
+use crate::model::{KernelFacts, LinkKind, SourceState};
 
 /// How long a burst of notices may go on before the kernel is dumped.
 const DEBOUNCE: Duration = Duration::from_millis(50);
+/// The same for neighbours and learned MACs, which come and go all the time on a busy LAN.
+const DEBOUNCE_NEIGHBOURS: Duration = Duration::from_millis(500);
 /// Everything is dumped again after this long even if nothing was heard.
 const SLOW: Duration = Duration::from_secs(30);
+/// Dumps may take at most one part in so many of the time, whatever happens on the host.
+const SHARE: u32 = 20;
+
+/// The kernel answers at once; so long without an answer means that it never will.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Why the kernel could not be read.
 #[derive(Debug, Error)]
@@ -37,19 +48,36 @@ pub enum NetlinkError {
         /// `links`, `routes`, …
         what: &'static str,
         /// The kernel's answer.
-        error: rtnetlink::Error,
+        error: std::io::Error,
     },
+    /// The kernel owes an answer.
+    #[error("read the counters from the kernel: no answer for {} s", ANSWER.as_secs())]
+    Silent,
     /// The connection ended.
     #[error("the netlink connection ended")]
     Ended,
 }
 
+/// Asks the kernel for everything again.
+#[derive(Debug, Clone, Default)]
+pub struct Refresh(Arc<Notify>);
+
+impl Refresh {
+    /// Now.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Starts reading; never ends by itself, an error is reported and tried again.
-pub fn spawn(updates: Updates, tick: Duration) {
+#[must_use]
+pub fn spawn(updates: Updates, tick: Duration) -> Refresh {
+    let refresh = Refresh::default();
+    let asked = refresh.clone();
     tokio::spawn(async move {
         let mut backoff = Backoff::default();
         loop {
-            let Err(error) = watch(&updates, tick, &mut backoff).await else { return };
+            let Err(error) = watch(&updates, tick, &asked, &mut backoff).await else { return };
             let state = SourceState::Down { since: now(), error: error.to_string() };
             if updates.send(Update::Kernel { state, facts: None }).is_err() {
                 return;
@@ -57,12 +85,19 @@ pub fn spawn(updates: Updates, tick: Duration) {
             tokio::time::sleep(backoff.next_wait()).await;
         }
     });
+    refresh
 }
 
 /// Reads until the collector is gone (`Ok`) or the socket fails.
-async fn watch(updates: &Updates, tick: Duration, backoff: &mut Backoff) -> Result<(), NetlinkError> {
+async fn watch(
+    updates: &Updates,
+    tick: Duration,
+    refresh: &Refresh,
+    backoff: &mut Backoff,
+) -> Result<(), NetlinkError> {
     use MulticastGroup as Group;
-    let (connection, handle, mut notices) = rtnetlink::new_multicast_connection(&[
+    // Notices and answers have a socket each, so that a flood of the ones never crowds out the others.
+    let (listening, _unused, mut notices) = rtnetlink::new_multicast_connection(&[
         Group::Link,
         Group::Neigh,
         Group::Ipv4Ifaddr,
@@ -70,34 +105,35 @@ async fn watch(updates: &Updates, tick: Duration, backoff: &mut Backoff) -> Resu
         Group::Ipv4Route,
         Group::Ipv6Route,
     ])?;
-    tokio::spawn(connection);
+    let (asking, handle, _) = rtnetlink::new_connection()?;
+    let _tasks = [Task(tokio::spawn(listening)), Task(tokio::spawn(asking))];
     let mut ticks = tokio::time::interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut due = Instant::now();
+    let mut earliest = due;
     loop {
         tokio::select! {
             notice = notices.next() => {
                 let (message, _) = notice.ok_or(NetlinkError::Ended)?;
-                // An overrun means that notices were lost: what was missed is found by the dump.
-                let matters = match &message.payload {
-                    NetlinkPayload::InnerMessage(inner) => matters(inner),
-                    _ => true,
-                };
-                if matters {
-                    due = due.min(Instant::now() + DEBOUNCE);
+                if let Some(patience) = patience(&message) {
+                    due = due.min(Instant::now() + patience).max(earliest);
                 }
             }
+            () = refresh.0.notified() => due = Instant::now(),
             () = tokio::time::sleep_until(due) => {
-                let facts = dump(&handle).await?;
+                let started = Instant::now();
+                let facts = read_once().await?;
                 let update = Update::Kernel { state: SourceState::Ok, facts: Some(facts.into()) };
                 if updates.send(update).is_err() {
                     return Ok(());
                 }
                 backoff.reset();
+                earliest = Instant::now() + started.elapsed() * SHARE;
                 due = Instant::now() + SLOW;
             }
             _ = ticks.tick() => {
-                let table = stats::read(&handle).await?;
+                let answer = tokio::time::timeout(ANSWER, stats::read(&handle)).await;
+                let table = answer.map_err(|_| NetlinkError::Silent)??;
                 if updates.send(Update::Counters { at: now(), table: table.into() }).is_err() {
                     return Ok(());
                 }
@@ -106,59 +142,49 @@ async fn watch(updates: &Updates, tick: Duration, backoff: &mut Backoff) -> Resu
     }
 }
 
-/// Whether a notice can change what is shown. Neighbour states flap all the time on a busy LAN; they
-/// are worth a dump all the same, since an address may have appeared, but a deleted bridge FDB entry
-/// of a multicast group is not.
-fn matters(message: &RouteNetlinkMessage) -> bool {
-    !matches!(
-        message,
-        RouteNetlinkMessage::NewNeighbourTable(_)
-            | RouteNetlinkMessage::NewPrefix(_)
-            | RouteNetlinkMessage::NewRule(_)
-    )
-}
+/// A task that ends with its owner.
+struct Task<T>(tokio::task::JoinHandle<T>);
 
-/// Reads the kernel's whole network state once.
-pub async fn read_once() -> Result<KernelFacts, NetlinkError> {
-    let (connection, handle, _) = rtnetlink::new_connection()?;
-    let task = tokio::spawn(connection);
-    let facts = dump(&handle).await;
-    task.abort();
-    facts
-}
-
-async fn dump(handle: &Handle) -> Result<KernelFacts, NetlinkError> {
-    let failed = |what| move |error| NetlinkError::Dump { what, error };
-    let links: Vec<_> = handle.link().get().execute().try_collect().await.map_err(failed("links"))?;
-    let addresses: Vec<_> =
-        handle.address().get().execute().try_collect().await.map_err(failed("addresses"))?;
-    let mut routes: Vec<RouteMessage> = Vec::new();
-    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family;
-        let part: Vec<_> =
-            handle.route().get(message).execute().try_collect().await.map_err(failed("routes"))?;
-        routes.extend(part);
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
-    let neighbours: Vec<_> =
-        handle.neighbours().get().execute().try_collect().await.map_err(failed("neighbours"))?;
-    let fdb = handle.neighbours().get().set_address_family(AddressFamily::Bridge).execute();
-    // A kernel without the bridge module has no FDB: that is an empty one.
-    let fdb: Vec<_> = fdb.try_collect().await.unwrap_or_default();
-    let mut links: Vec<_> = links.iter().filter_map(convert::link).collect();
-    links.sort_by_key(|link| link.index);
-    for link in &mut links {
+}
+
+/// How long what a notice tells of may wait to be read; `None` when nothing of it is shown.
+///
+/// `RTM_DELLINK` of family bridge means that a port left its bridge, not that the link is gone: one
+/// more reason to read anew rather than to believe the notice. After an overrun notices are missing.
+fn patience(notice: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Duration> {
+    use RouteNetlinkMessage as Message;
+    match &notice.payload {
+        NetlinkPayload::InnerMessage(Message::NewNeighbour(_) | Message::DelNeighbour(_)) => {
+            Some(DEBOUNCE_NEIGHBOURS)
+        }
+        NetlinkPayload::InnerMessage(
+            Message::NewNeighbourTable(_) | Message::NewPrefix(_) | Message::NewRule(_),
+        ) => None,
+        _ => Some(DEBOUNCE),
+    }
+}
+
+/// Reads the kernel's whole network state once, on a thread where that may block.
+///
+/// # Errors
+/// The socket fails, or the kernel refuses a dump.
+pub async fn read_once() -> Result<KernelFacts, NetlinkError> {
+    tokio::task::spawn_blocking(read).await.unwrap_or(Err(NetlinkError::Ended))
+}
+
+/// The same for callers without a runtime. Blocks for a few milliseconds.
+///
+/// # Errors
+/// The socket fails, or the kernel refuses a dump.
+pub fn read() -> Result<KernelFacts, NetlinkError> {
+    let mut facts = convert::facts(&raw::read()?);
+    for link in facts.links.iter_mut().filter(|link| link.kind == LinkKind::Device) {
         link.wireless = settings::wireless(link.name);
     }
-    let mut facts = KernelFacts {
-        links,
-        addresses: addresses.iter().filter_map(convert::address).collect(),
-        routes: routes.iter().filter_map(convert::route).collect(),
-        neighbours: neighbours.iter().filter_map(convert::neighbour).collect(),
-        fdb: fdb.iter().filter_map(convert::fdb).collect(),
-        settings: settings::read(),
-    };
-    facts.routes.sort_by_key(|route| (route.destination.addr().is_ipv6(), route.destination, route.metric));
-    facts.neighbours.sort_by_key(|seen| (seen.index, seen.address));
+    facts.settings = settings::read();
     Ok(facts)
 }

@@ -4,5 +4,6 @@
 mod devices;
 mod lab;
 mod libvirt;
+mod netlink;
 mod reading;
 mod switch;

@@ -1,5 +1,8 @@
 //! Pure logic and views: no privilege, no process, no clock.
 
+mod collector;
 mod definitions;
 mod plan;
+mod rates;
+mod replay;
 mod splice;

@@ -1,59 +1,95 @@
 //! PURE. rtnetlink messages → the model's kernel facts. What a message does not say stays at the
-//! kernel's own default; nothing is guessed.
+//! kernel's own default; nothing is guessed. An attribute that does not decode is passed over, so that
+//! one odd link never hides another.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use netlink_packet_core::Nla as _;
+use netlink_packet_core::{Nla as _, NlaBuffer, NlasIterator, Parseable as _, ParseableParametrized as _};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeader, AddressHeaderFlags, AddressScope};
 use netlink_packet_route::link::{
     BridgeId, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
-    InfoMacVtap, InfoPortData, InfoTun, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoMacVtap, InfoPortData, InfoTun, InfoVlan, LinkAttribute, LinkFlags, LinkHeader, LinkInfo,
     MacVlanMode, State,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteLwEnCapType, RouteProtocol, RouteType,
+    RouteVia,
 };
 
+use super::raw::{RawFacts, messages};
 use crate::model::guest::MacvtapMode;
 use crate::model::ids::{IfIndex, IfName, Mac};
 use crate::model::kernel::{
-    Address, BridgeInfo, FdbEntry, Link, LinkKind, Neighbour, PortInfo, PortState, Route,
+    Address, BridgeInfo, FdbEntry, KernelFacts, Link, LinkKind, Neighbour, PortInfo, PortState, Route,
 };
 
+/// All that a dump says, in an order that does not depend on the kernel's hash tables.
+pub(super) fn facts(raw: &RawFacts) -> KernelFacts {
+    let payloads = |bytes| messages(bytes).map(|message| message.payload());
+    let mut facts = KernelFacts {
+        links: payloads(&raw.links).filter_map(link).collect(),
+        addresses: payloads(&raw.addresses).filter_map(address).collect(),
+        routes: payloads(&raw.routes).filter_map(route).collect(),
+        neighbours: payloads(&raw.neighbours).filter_map(neighbour).collect(),
+        fdb: payloads(&raw.fdb).filter_map(fdb).collect(),
+        ..KernelFacts::default()
+    };
+    facts.links.sort_by_key(|link| link.index);
+    facts.routes.sort_by_key(|route| (route.destination.addr().is_ipv6(), route.destination, route.metric));
+    facts.neighbours.sort_by_key(|seen| (seen.index, seen.address));
+    facts.fdb.sort_by_key(|entry| (entry.port, entry.mac));
+    facts
+}
+
+/// The attributes behind a header of `header` bytes; ends where they are cut off.
+fn attributes(payload: &[u8], header: usize) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
+    NlasIterator::new(payload.get(header..).unwrap_or_default()).map_while(Result::ok)
+}
+
 /// A link; `None` for a message without a name, which the kernel never sends in a dump.
-pub(super) fn link(message: &LinkMessage) -> Option<Link> {
+fn link(payload: &[u8]) -> Option<Link> {
+    const IFLA_IFNAME: u16 = 3;
+    let header = LinkHeader::parse(payload).ok()?;
+    let mut name = None;
+    let mut known = Vec::new();
+    for attribute in attributes(payload, 16) {
+        if attribute.kind() == IFLA_IFNAME {
+            // Any bytes: the crate would refuse what is not UTF-8.
+            name = attribute.value().split(|byte| *byte == 0).next().and_then(IfName::from_bytes);
+        } else if let Ok(attribute) = LinkAttribute::parse_with_param(&attribute, header.interface_family) {
+            known.push(attribute);
+        }
+    }
     let mut link = Link {
-        index: IfIndex(message.header.index),
-        name: IfName::from_bytes(b"?")?,
+        index: IfIndex(header.index),
+        name: name?,
         mac: None,
         mtu: 0,
-        up: message.header.flags.contains(LinkFlags::Up),
-        carrier: message.header.flags.contains(LinkFlags::LowerUp),
+        up: header.flags.contains(LinkFlags::Up),
+        carrier: header.flags.contains(LinkFlags::LowerUp),
         oper_state: "unknown".to_owned(),
         master: None,
         lower: None,
         lower_elsewhere: false,
-        loopback: message.header.flags.contains(LinkFlags::Loopback),
+        loopback: header.flags.contains(LinkFlags::Loopback),
         wireless: false,
         kind: LinkKind::Device,
         port: None,
     };
-    let mut name = None;
-    for attribute in &message.attributes {
+    for attribute in &known {
         match attribute {
-            LinkAttribute::IfName(text) => name = IfName::from_bytes(text.as_bytes()),
             LinkAttribute::Address(bytes) => link.mac = Mac::from_slice(bytes),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Carrier(carrier) => link.carrier = *carrier == 1,
             LinkAttribute::OperState(state) => oper_state(*state).clone_into(&mut link.oper_state),
             LinkAttribute::Controller(index) => link.master = Some(IfIndex(*index)),
             // A link without a lower one points at itself in some kinds (tunnels).
-            LinkAttribute::Link(index) if *index != 0 && *index != message.header.index => {
+            LinkAttribute::Link(index) if *index != 0 && *index != header.index => {
                 link.lower = Some(IfIndex(*index));
             }
             LinkAttribute::LinkNetNsId(_) => link.lower_elsewhere = true,
@@ -61,7 +97,6 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
             _ => {}
         }
     }
-    link.name = name?;
     Some(link)
 }
 
@@ -213,14 +248,14 @@ fn oper_state(state: State) -> &'static str {
     }
 }
 
-pub(super) fn address(message: &AddressMessage) -> Option<Address> {
-    let header = &message.header;
+fn address(payload: &[u8]) -> Option<Address> {
+    let header = AddressHeader::parse(payload).ok()?;
     let mut local = None;
     let mut peer = None;
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(address) => local = Some(*address),
-            AddressAttribute::Address(address) => peer = Some(*address),
+    for attribute in attributes(payload, 8) {
+        match AddressAttribute::parse(&attribute) {
+            Ok(AddressAttribute::Local(address)) => local = Some(address),
+            Ok(AddressAttribute::Address(address)) => peer = Some(address),
             _ => {}
         }
     }
@@ -228,13 +263,44 @@ pub(super) fn address(message: &AddressMessage) -> Option<Address> {
         index: IfIndex(header.index),
         // IPv6 has no IFA_LOCAL; on IPv4 IFA_ADDRESS is the peer of a point-to-point link.
         address: IpNet::new(local.or(peer)?, header.prefix_len).ok()?,
-        scope: header.scope.to_string(),
+        scope: scope(header.scope),
         permanent: header.flags.contains(AddressHeaderFlags::Permanent),
     })
 }
 
-pub(super) fn route(message: &RouteMessage) -> Option<Route> {
-    let header = &message.header;
+/// The words of `ip address`; a number where it has none.
+fn scope(scope: AddressScope) -> String {
+    match scope {
+        AddressScope::Universe => "global".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The words of `ip route` (`/etc/iproute2/rt_protos`); a number where it has none.
+fn protocol(protocol: RouteProtocol) -> String {
+    let word = match protocol {
+        RouteProtocol::Unspec => "unspec",
+        RouteProtocol::IcmpRedirect => "redirect",
+        RouteProtocol::Kernel => "kernel",
+        RouteProtocol::Boot => "boot",
+        RouteProtocol::Static => "static",
+        RouteProtocol::Ra => "ra",
+        RouteProtocol::Zebra => "zebra",
+        RouteProtocol::Bird => "bird",
+        RouteProtocol::Dhcp => "dhcp",
+        RouteProtocol::KeepAlived => "keepalived",
+        RouteProtocol::Babel => "babel",
+        RouteProtocol::Bgp => "bgp",
+        RouteProtocol::Isis => "isis",
+        RouteProtocol::Ospf => "ospf",
+        RouteProtocol::Rip => "rip",
+        other => return u8::from(other).to_string(),
+    };
+    word.to_owned()
+}
+
+fn route(payload: &[u8]) -> Option<Route> {
+    let header = RouteHeader::parse(payload).ok()?;
     // Broadcast, local and multicast routes follow from the addresses.
     if matches!(
         header.kind,
@@ -254,26 +320,40 @@ pub(super) fn route(message: &RouteMessage) -> Option<Route> {
         metric: 0,
         prefsrc: None,
         table: u32::from(header.table),
-        protocol: header.protocol.to_string(),
+        protocol: protocol(header.protocol),
         linkdown: header.flags.contains(RouteFlags::Linkdown),
         kind: format!("{:?}", header.kind).to_lowercase(),
     };
-    for attribute in &message.attributes {
+    let context = (header.address_family, header.kind, RouteLwEnCapType::None);
+    for attribute in attributes(payload, 12) {
+        let Ok(attribute) = RouteAttribute::parse_with_param(&attribute, context) else { continue };
         match attribute {
             RouteAttribute::Destination(to) => {
-                route.destination = IpNet::new(ip(to)?, header.destination_prefix_length).ok()?;
+                route.destination = IpNet::new(ip(&to)?, header.destination_prefix_length).ok()?;
             }
-            RouteAttribute::Gateway(gateway) => route.gateway = ip(gateway),
-            RouteAttribute::Via(RouteVia::Inet(gateway)) => route.gateway = Some(IpAddr::V4(*gateway)),
-            RouteAttribute::Via(RouteVia::Inet6(gateway)) => route.gateway = Some(IpAddr::V6(*gateway)),
-            RouteAttribute::Oif(index) => route.oif = Some(IfIndex(*index)),
-            RouteAttribute::Priority(metric) => route.metric = *metric,
-            RouteAttribute::PrefSource(source) => route.prefsrc = ip(source),
-            RouteAttribute::Table(table) => route.table = *table,
-            _ => {}
+            RouteAttribute::Oif(index) => route.oif = Some(IfIndex(index)),
+            RouteAttribute::Priority(metric) => route.metric = metric,
+            RouteAttribute::PrefSource(source) => route.prefsrc = ip(&source),
+            RouteAttribute::Table(table) => route.table = table,
+            RouteAttribute::MultiPath(hops) => {
+                // One of several equal ways stands for all of them.
+                let Some(hop) = hops.first() else { continue };
+                route.oif = Some(IfIndex(hop.interface_index));
+                route.gateway = hop.attributes.iter().find_map(gateway);
+            }
+            other => route.gateway = gateway(&other).or(route.gateway),
         }
     }
     Some(route)
+}
+
+fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(gateway) => ip(gateway),
+        RouteAttribute::Via(RouteVia::Inet(gateway)) => Some(IpAddr::V4(*gateway)),
+        RouteAttribute::Via(RouteVia::Inet6(gateway)) => Some(IpAddr::V6(*gateway)),
+        _ => None,
+    }
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {
@@ -285,7 +365,8 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
 }
 
 /// An ARP or NDP entry of a unicast neighbour with a MAC.
-pub(super) fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
+fn neighbour(payload: &[u8]) -> Option<Neighbour> {
+    let message = NeighbourMessage::parse(payload).ok()?;
     if matches!(message.header.state, NeighbourState::Noarp | NeighbourState::Permanent) {
         return None;
     }
@@ -300,14 +381,15 @@ pub(super) fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     Some(Neighbour {
         index: IfIndex(message.header.ifindex),
         address: address?,
-        mac: neighbour_mac(message)?,
+        mac: neighbour_mac(&message)?,
         state: message.header.state.to_string(),
     })
 }
 
 /// A bridge's forwarding entry; multicast and `self` ones say nothing about guests.
-pub(super) fn fdb(message: &NeighbourMessage) -> Option<FdbEntry> {
-    let mac = neighbour_mac(message)?;
+fn fdb(payload: &[u8]) -> Option<FdbEntry> {
+    let message = NeighbourMessage::parse(payload).ok()?;
+    let mac = neighbour_mac(&message)?;
     let multicast = mac.0.first().is_some_and(|first| first & 1 == 1);
     if multicast || message.header.flags.contains(NeighbourFlags::Own) {
         return None;

@@ -16,7 +16,7 @@ use crate::model::kernel::{CounterTable, Counters};
 const LINK_64: u32 = 1;
 
 pub(super) async fn read(handle: &Handle) -> Result<CounterTable, NetlinkError> {
-    let failed = |error| NetlinkError::Dump { what: "counters", error };
+    let failed = |error| NetlinkError::Dump { what: "the counters", error: std::io::Error::other(error) };
     let mut message = StatsMessage::default();
     message.header.filter_mask = StatsFilterMask::from_bits_retain(LINK_64);
     let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetStats(message));
