@@ -81,6 +81,7 @@ impl Lab {
 }
 
 #[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
 fn a_nic_goes_everywhere_and_back_with_proof() {
     let lab = Lab::up("switch", &["--bridge"]);
     journey(&lab);
@@ -233,6 +234,7 @@ fn a_guest_that_does_not_let_go(lab: &Lab) {
 
 /// Killed, and frozen, before each step: it ends verified here, since the daemon comes back in time.
 #[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
 fn a_daemon_that_dies_or_hangs_in_the_middle() {
     let lab = Lab::up("switch-daemon", &["--bridge"]);
     let live = ["next-boot", "live", "kernel", "link"];
