@@ -37,6 +37,8 @@ pub enum NetworkCommand {
     Stop(NameArgs),
     /// Stop it, start it and put every guest back on it
     Restart(NameArgs),
+    /// Put the taps of its running guests back on its bridge, where net-destroy and net-start lost them
+    Repair(NameArgs),
     /// Let DHCP always give a guest the same address, now and without a restart
     Lease(LeaseArgs),
 }
@@ -192,7 +194,11 @@ impl NetworkCommand {
         match self {
             Self::Create(args) => &args.consent,
             Self::Edit(args) => &args.consent,
-            Self::Delete(args) | Self::Start(args) | Self::Stop(args) | Self::Restart(args) => &args.consent,
+            Self::Delete(args)
+            | Self::Start(args)
+            | Self::Stop(args)
+            | Self::Restart(args)
+            | Self::Repair(args) => &args.consent,
             Self::Lease(args) => &args.consent,
         }
     }
@@ -202,9 +208,11 @@ impl NetworkCommand {
         match self {
             Self::Create(_) => None,
             Self::Edit(args) => Some(&args.name),
-            Self::Delete(args) | Self::Start(args) | Self::Stop(args) | Self::Restart(args) => {
-                Some(&args.name)
-            }
+            Self::Delete(args)
+            | Self::Start(args)
+            | Self::Stop(args)
+            | Self::Restart(args)
+            | Self::Repair(args) => Some(&args.name),
             Self::Lease(args) => Some(&args.name),
         }
     }
@@ -224,6 +232,7 @@ impl NetworkCommand {
             Self::Start(args) => NetworkWant::Start { name: args.name.clone() },
             Self::Stop(args) => NetworkWant::Stop { name: args.name.clone() },
             Self::Restart(args) => NetworkWant::Restart { name: args.name.clone() },
+            Self::Repair(args) => NetworkWant::Repair { name: args.name.clone() },
             Self::Lease(args) => NetworkWant::Lease {
                 name: args.name.clone(),
                 lease: StaticLease { mac: args.mac, address: args.address, hostname: args.hostname.clone() },

@@ -44,6 +44,11 @@ pub enum NetworkWant {
         /// Its name.
         name: String,
     },
+    /// Every tap of its guests back on its bridge.
+    Repair {
+        /// Its name.
+        name: String,
+    },
     /// An address that a MAC always gets; live, without a restart.
     Lease {
         /// The network's name.
@@ -151,6 +156,7 @@ pub fn plan(snapshot: &Snapshot, want: &NetworkWant) -> Result<NetworkPlan, Refu
         NetworkWant::Start { name } => Existing::find(snapshot, "start", name)?.start(),
         NetworkWant::Stop { name } => Existing::find(snapshot, "stop", name)?.stop(),
         NetworkWant::Restart { name } => Existing::find(snapshot, "restart", name)?.restart(),
+        NetworkWant::Repair { name } => Existing::find(snapshot, "repair", name)?.repair(),
         NetworkWant::Lease { name, lease } => {
             Existing::find(snapshot, "add a static lease to", name)?.lease(lease)
         }
@@ -247,6 +253,12 @@ fn start(bridge: Option<IfName>) -> NetworkStep {
     NetworkStep { action: Action::Start { bridge }, undo: vec![Action::Stop { bridge }], text }
 }
 
+fn enslave_step(leashes: Vec<Leash>) -> NetworkStep {
+    let taps: Vec<String> = leashes.iter().map(|leash| leash.tap.to_string()).collect();
+    let text = format!("put {} back, until each port forwards", taps.join(" "));
+    NetworkStep { action: Action::Enslave(leashes), undo: Vec::new(), text }
+}
+
 /// A network that is there.
 struct Existing<'a> {
     snapshot: &'a Snapshot,
@@ -325,12 +337,7 @@ impl<'a> Existing<'a> {
             .filter_map(|leash| Some(Leash { tap: leash.tap, bridge: bridge_after? }))
             .collect();
         if !leashes.is_empty() {
-            let taps: Vec<String> = leashes.iter().map(|leash| leash.tap.to_string()).collect();
-            steps.push(NetworkStep {
-                action: Action::Enslave(leashes),
-                undo: Vec::new(),
-                text: format!("put {} back, until each port forwards", taps.join(" ")),
-            });
+            steps.push(enslave_step(leashes));
         }
         steps
     }
@@ -344,7 +351,7 @@ impl<'a> Existing<'a> {
             _ => "less than a second",
         };
         vec![format!(
-            "{} lose the network for {pause} and keep their addresses; their taps are put back by this program, \
+            "{} lose the network for {pause}; their taps are put back by this program, \
              which a plain net-destroy and net-start does not do.",
             self.guests.join(", ")
         )]
@@ -363,6 +370,31 @@ impl<'a> Existing<'a> {
         plan.steps = self.restart_steps(self.bridge);
         plan.consequences = self.restart_sentence();
         plan.commands = self.restart_commands(self.bridge);
+        Ok(plan)
+    }
+
+    /// After a plain net-destroy and net-start libvirt still says that the guests are on the network, while
+    /// the kernel has their taps on no bridge.
+    fn repair(self) -> Result<NetworkPlan, Refusal> {
+        if !self.network.active {
+            return Err(
+                self.refuse("it does not run", format!("virt-net network start {}", self.network.name))
+            );
+        }
+        let on_bridge = |leash: &Leash| {
+            self.snapshot
+                .nics
+                .iter()
+                .any(|nic| nic.link_name == Some(leash.tap) && nic.bridge == Some(leash.bridge))
+        };
+        let astray: Vec<Leash> = self.leashes.iter().filter(|leash| !on_bridge(leash)).copied().collect();
+        if astray.is_empty() {
+            return Err(self.refuse("every guest on it has its tap on the bridge", "nothing to do"));
+        }
+        let mut plan = self.blank();
+        plan.commands =
+            astray.iter().map(|leash| format!("ip link set {} master {}", leash.tap, leash.bridge)).collect();
+        plan.steps = vec![enslave_step(astray)];
         Ok(plan)
     }
 
@@ -482,9 +514,10 @@ impl<'a> Existing<'a> {
         plan.steps.push(define(&after, vec![Action::Define(next.xml.to_string())]));
         plan.commands.push(format!("cat >network.xml <<'XML'\n{}\nXML", after.trim_end()));
         plan.commands.push("virsh net-define network.xml".to_owned());
+        plan.consequences.extend(self.leases_outside(&wanted));
         if self.network.active {
             plan.steps.extend(self.restart_steps(bridge));
-            plan.consequences = self.restart_sentence();
+            plan.consequences.extend(self.restart_sentence());
             plan.commands.extend(self.restart_commands(bridge));
         }
         plan.after = Some(after);
@@ -505,6 +538,26 @@ impl<'a> Existing<'a> {
             return Err(self.refuse("the text is another network's", "keep its <name> and <uuid>"));
         }
         Ok(())
+    }
+
+    /// Guests whose address the edited network would not give them again.
+    fn leases_outside(&self, wanted: &NetworkDefinition) -> Option<String> {
+        let kept = |lease: &&crate::model::Lease| {
+            let address = lease.address.addr();
+            let given = wanted.dhcp_ranges().iter().any(|range| (range.start..=range.end).contains(&address));
+            let mut hosts = wanted.subnets.iter().flat_map(|subnet| &subnet.hosts);
+            given || hosts.any(|host| host.address == Some(address))
+        };
+        let lost: Vec<String> = self
+            .network
+            .leases
+            .iter()
+            .filter(|lease| !kept(lease))
+            .map(|lease| lease.address.addr().to_string())
+            .collect();
+        (!lost.is_empty()).then(|| {
+            format!("{}: outside of what DHCP will hand out; these guests get another address when they ask again.", lost.join(", "))
+        })
     }
 
     fn range_fits(&self, wanted: &NetworkDefinition) -> Result<(), Refusal> {

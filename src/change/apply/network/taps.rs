@@ -1,0 +1,66 @@
+//! WRITES. Puts taps on bridges by rtnetlink, and waits until their ports forward.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::Trouble;
+use crate::change::network::Leash;
+use crate::model::kernel::KernelFacts;
+use crate::model::{IfIndex, IfName};
+use crate::source::netlink::{self, NetlinkError};
+
+/// A port of a bridge with spanning tree listens and learns for twice the forward delay, 15 s by default.
+const FORWARDING: Duration = Duration::from_secs(40);
+
+/// Puts each tap on its bridge and waits until all ports forward; what was read, in words.
+pub(super) async fn enslave(leashes: &[Leash]) -> Result<String, Trouble> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::from)?;
+    let task = tokio::spawn(connection);
+    let result = enslave_with(&handle, leashes).await;
+    task.abort();
+    result?;
+    let begun = Instant::now();
+    loop {
+        let facts = netlink::read_once().await?;
+        let waiting: Vec<String> =
+            leashes.iter().filter(|leash| !holds(&facts, leash)).map(|leash| leash.tap.to_string()).collect();
+        if waiting.is_empty() {
+            return Ok(format!("the kernel has {} there, forwarding", leashes.len()));
+        }
+        if begun.elapsed() > FORWARDING {
+            return Err(Trouble::Unproven(format!("{} does not forward", waiting.join(" "))));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn enslave_with(handle: &rtnetlink::Handle, leashes: &[Leash]) -> Result<(), Trouble> {
+    let facts = netlink::read_once().await?;
+    for leash in leashes.iter().filter(|leash| !is_on(&facts, leash)) {
+        // A guest that was shut down meanwhile took its tap along.
+        let (Some(tap), Some(bridge)) = (index(&facts, leash.tap), index(&facts, leash.bridge)) else {
+            continue;
+        };
+        let message = rtnetlink::LinkUnspec::new_with_index(tap.0).controller(bridge.0).build();
+        let set = handle.link().set(message).execute().await;
+        set.map_err(|error| Trouble::Enslave { tap: leash.tap, bridge: leash.bridge, error })?;
+    }
+    Ok(())
+}
+
+fn index(facts: &KernelFacts, name: IfName) -> Option<IfIndex> {
+    facts.links.iter().find(|link| link.name == name).map(|link| link.index)
+}
+
+fn is_on(facts: &KernelFacts, leash: &Leash) -> bool {
+    let bridge = index(facts, leash.bridge);
+    let tap = facts.links.iter().find(|link| link.name == leash.tap);
+    tap.is_some_and(|tap| tap.master.is_some() && tap.master == bridge)
+}
+
+/// The tap is a forwarding port of its bridge, or gone with its guest.
+pub(super) fn holds(facts: &KernelFacts, leash: &Leash) -> bool {
+    let tap = facts.links.iter().find(|link| link.name == leash.tap);
+    tap.is_none_or(|tap| is_on(facts, leash) && tap.forwards())
+}
