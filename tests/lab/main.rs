@@ -5,5 +5,6 @@ mod devices;
 mod lab;
 mod libvirt;
 mod netlink;
+mod network;
 mod reading;
 mod switch;

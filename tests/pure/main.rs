@@ -2,6 +2,7 @@
 
 mod collector;
 mod definitions;
+mod network;
 mod plan;
 mod rates;
 mod replay;

@@ -1,7 +1,7 @@
 //! WRITES. Carries a network's plan out, each step proven by reading it again; a step that fails takes
 //! everything before it back.
 
-mod taps;
+mod links;
 mod writer;
 
 use std::time::{Duration, Instant};
@@ -70,6 +70,8 @@ enum Trouble {
     Enslave { tap: IfName, bridge: IfName, error: rtnetlink::Error },
     #[error("libvirt did not answer within {} s", CALL.as_secs())]
     Hung,
+    #[error("remove the half-made bridge {bridge}: {error}")]
+    Remove { bridge: IfName, error: rtnetlink::Error },
     #[error("the call ended in a panic: {0}")]
     Panic(#[from] JoinError),
     #[error("the network is not there")]
@@ -151,9 +153,12 @@ impl Change<'_> {
     /// libvirt's answer: the answer may be lost with the daemon.
     async fn act(&mut self, action: &Action) -> Result<String, Trouble> {
         if let Action::Enslave(leashes) = action {
-            return taps::enslave(leashes).await;
+            return links::enslave(leashes).await;
         }
         for attempt in 1.. {
+            if let (Action::Start { bridge: Some(bridge) }, 2..) = (action, attempt) {
+                links::remove_half_made(*bridge).await?;
+            }
             let called = self.call(action).await;
             if let Some(proof) = self.proof(action).await? {
                 return Ok(proof);
@@ -293,7 +298,7 @@ impl Change<'_> {
             _ => None,
         });
         let facts = netlink::read_once().await?;
-        let held = leashes.flatten().all(|leash| taps::holds(&facts, leash));
+        let held = leashes.flatten().all(|leash| links::holds(&facts, leash));
         Ok(held && active == Some(self.plan.was_active) && self.has_definition_before().await?)
     }
 }

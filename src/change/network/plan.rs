@@ -418,6 +418,12 @@ impl<'a> Existing<'a> {
             check::free(self.snapshot, subnet.gateway, Some(self.network.id))
                 .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
         }
+        if let Some(link) = self.bridge.and_then(|bridge| self.snapshot.link_named(bridge)) {
+            let way_out = format!("ip link delete {}, if nobody uses it", link.name);
+            return Err(
+                self.refuse(format!("there is a link {} already, libvirt makes its own", link.name), way_out)
+            );
+        }
         let mut plan = self.blank();
         plan.steps = vec![start(self.bridge)];
         plan.commands = vec![format!("virsh net-start {}", quote(&self.network.name))];
@@ -516,7 +522,12 @@ impl<'a> Existing<'a> {
         plan.commands.push("virsh net-define network.xml".to_owned());
         plan.consequences.extend(self.leases_outside(&wanted));
         if self.network.active {
-            plan.steps.extend(self.restart_steps(bridge));
+            let mut restart = self.restart_steps(bridge);
+            // On the way back the old definition must be there before the network starts again.
+            if let Some(stop) = restart.first_mut() {
+                stop.undo.insert(0, Action::Define(next.xml.to_string()));
+            }
+            plan.steps.extend(restart);
             plan.consequences.extend(self.restart_sentence());
             plan.commands.extend(self.restart_commands(bridge));
         }

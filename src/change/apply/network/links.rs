@@ -1,4 +1,5 @@
-//! WRITES. Puts taps on bridges by rtnetlink, and waits until their ports forward.
+//! WRITES. The links of a network by rtnetlink: puts taps on bridges and waits until their ports forward;
+//! removes what a daemon that died in the middle of a start left behind.
 
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,22 @@ async fn enslave_with(handle: &rtnetlink::Handle, leashes: &[Leash]) -> Result<(
         set.map_err(|error| Trouble::Enslave { tap: leash.tap, bridge: leash.bridge, error })?;
     }
     Ok(())
+}
+
+/// A daemon that dies while it starts a network leaves its bridge, does not know it any more, and refuses to
+/// start the network because of it. Only called after the bridge was proven gone and libvirt says that the
+/// network does not run; a bridge with a port is somebody's and stays.
+pub(super) async fn remove_half_made(bridge: IfName) -> Result<(), Trouble> {
+    let facts = netlink::read_once().await?;
+    let Some(index) = index(&facts, bridge) else { return Ok(()) };
+    if facts.links.iter().any(|link| link.master == Some(index)) {
+        return Ok(());
+    }
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::from)?;
+    let task = tokio::spawn(connection);
+    let removed = handle.link().del(index.0).execute().await;
+    task.abort();
+    removed.map_err(|error| Trouble::Remove { bridge, error })
 }
 
 fn index(facts: &KernelFacts, name: IfName) -> Option<IfIndex> {
