@@ -3,6 +3,7 @@
 use crate::lab::Lab;
 
 #[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
 fn nics_come_and_go_and_guests_start_and_stop() {
     let lab = Lab::up("devices", &["--bridge"]);
     cable(&lab);
