@@ -4,6 +4,7 @@
 pub mod apply;
 mod consequences;
 pub mod journal;
+pub mod many;
 pub mod network;
 pub mod nic;
 pub mod plan;

@@ -8,6 +8,7 @@ mod preview;
 mod select;
 mod show;
 mod switch;
+mod switch_all;
 mod table;
 mod undo;
 
@@ -49,6 +50,8 @@ pub enum Command {
     /// Create, edit, start, stop, restart or delete a libvirt network; give a guest a static lease
     #[command(subcommand)]
     Network(network::NetworkCommand),
+    /// Plug every NIC of one network, bridge or link into another, all of them or none
+    SwitchAll(switch_all::SwitchAllArgs),
     /// Pull or plug a NIC's cable, add or remove a NIC, apply or discard a pending change
     Nic(nic::NicArgs),
     /// Start, shut down, reboot, reset, pause or resume a guest, with a preview of what it means for its NICs
@@ -85,6 +88,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::Show(args)) => show::run(&args, &options).await,
         Some(Command::Switch(args)) => switch::run(&args, &options).await,
         Some(Command::Network(command)) => network::run(&command, &options).await,
+        Some(Command::SwitchAll(args)) => switch_all::run(&args, &options).await,
         Some(Command::Nic(args)) => nic::run(&args, &options).await,
         Some(Command::Guest(args)) => guest::run(&args, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,

@@ -14,6 +14,7 @@ mod course;
 mod hands;
 mod kernel;
 mod listen;
+mod many;
 pub mod network;
 #[cfg(debug_assertions)]
 mod pause;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+pub use self::many::{ManyOutcome, News, run as run_many};
 pub use self::power::run as run_power;
 
 use self::course::Course;
@@ -188,14 +190,11 @@ pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<(Record, Plan
     };
     let record = journal.last_open().ok_or_else(|| refuse("there is none", "virt-net switch"))?;
     let came = if record.state == State::Verified { Came::Through } else { Came::HalfWay };
-    match undo::plan(snapshot, &record.plan, came)? {
-        Some(plan) => Ok((record, plan)),
-        None if came == Came::HalfWay => {
-            mark_undone(journal, record);
-            Err(refuse("the interrupted change left everything as it was before", "nothing to do"))
-        }
-        None => Err(refuse("everything is as it was before already", "nothing to do")),
+    if let Some(plan) = undo::plan(snapshot, &record.plan, came)? {
+        return Ok((record, plan));
     }
+    mark_undone(journal, record);
+    Err(refuse("everything is as it was before it already", "undo again for the change before"))
 }
 
 /// Notes that a change was taken back.

@@ -51,6 +51,9 @@ fn headline(nic: &Nic, plan: &Plan) -> String {
              its connections break, and a static configuration inside may not come back by itself."
                 .to_owned()
         }
+        (Verdict::Reseat, _) => {
+            "Only the kernel's side changes: the guest sees nothing, its frames pass again.".to_owned()
+        }
         (Verdict::Restart, _) => "The guest is shut down and started.".to_owned(),
         (Verdict::Plug, _) => "Plugged in: the guest gets this NIC as a new device.".to_owned(),
         (Verdict::Unplug, _) => {

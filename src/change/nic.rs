@@ -71,6 +71,7 @@ impl Found<'_> {
             next: draft.next,
             consequences: draft.consequences,
             commands: Vec::new(),
+            group: None,
         };
         if moves && plan.live.is_some() {
             let told = std::mem::take(&mut plan.consequences);
@@ -222,6 +223,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
         next,
         consequences: vec![headline.to_owned()],
         commands: Vec::new(),
+        group: None,
     };
     plan.consequences.extend(consequences::of_new(snapshot, &plan));
     Ok(plan.complete())
@@ -248,6 +250,40 @@ fn free_mac(snapshot: &Snapshot, guest: DomainId) -> Mac {
         }
         number = number.wrapping_add(1);
     }
+}
+
+/// Puts a tap onto the bridge where libvirt believes it is: after a network's stop and start, or a
+/// stranger's hand, libvirt itself would say "success" and leave it where it is.
+///
+/// # Errors
+/// It is where it should be, or that bridge is gone.
+pub fn reseat(snapshot: &Snapshot, id: NicId) -> Result<Plan, Refusal> {
+    let found = find(snapshot, id)?;
+    let what = format!("plug the tap of {} {} in again", found.guest.name, id.mac);
+    if !found.nic.drifted() {
+        return Err(refusal(&what, "it is where libvirt says", "nothing to do"));
+    }
+    let (Some(tap), Some(bridge)) = (found.nic.link_name, found.nic.expected_bridge) else {
+        return Err(refusal(&what, "it has no tap", "look again"));
+    };
+    if snapshot.bridge_named(bridge).is_none() {
+        return Err(refusal(
+            &what,
+            &format!("bridge {bridge} is not there"),
+            "start its network, or create it",
+        ));
+    }
+    let has = found.nic.bridge.map_or_else(|| "no bridge".to_owned(), |bridge| bridge.to_string());
+    let title = format!("{tap} from {has} to {bridge} again");
+    let told =
+        vec!["Only the kernel's side changes: the guest sees nothing, its frames pass again.".to_owned()];
+    let to = found.plug.clone();
+    let draft = Draft { title, verdict: Verdict::Reseat, to, live: None, next: None, consequences: told };
+    let mut plan = found.plan(snapshot, draft);
+    plan.expected = Some(plan::Expected::OnBridge { bridge });
+    let mut plan = plan.complete();
+    plan.commands = vec![format!("ip link set {tap} master {bridge}")];
+    Ok(plan)
 }
 
 /// Makes the running guest's NIC what the next boot has.

@@ -70,6 +70,8 @@ pub enum Verdict {
     Unplug,
     /// Only the definition for the next boot changes.
     NextBootOnly,
+    /// libvirt's definition is right: the kernel gets the tap onto the bridge it says.
+    Reseat,
     /// The definition for the next boot changes, and the guest is shut down and started.
     Restart,
 }
@@ -97,6 +99,8 @@ pub enum StepId {
     Guest,
     /// The live definition.
     Live,
+    /// The kernel's side of the cable.
+    Tap,
     /// The guest is asked to let go of the device.
     Unplug,
     /// The device is plugged in again.
@@ -121,6 +125,7 @@ impl StepId {
             Self::Start => "start",
             Self::Guest => "guest",
             Self::Live => "live",
+            Self::Tap => "tap",
             Self::Unplug => "unplug",
             Self::Plug => "plug",
             Self::Kernel => "kernel",
@@ -199,10 +204,13 @@ pub struct Plan {
     pub consequences: Vec<String>,
     /// The same with virsh, as shell lines to read.
     pub commands: Vec<String>,
+    /// Which plans were carried out together with it; an undo takes all of them back.
+    #[serde(default)]
+    pub group: Option<u64>,
 }
 
 /// A change that is not possible. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize)]
 #[error("{what}: {reason}")]
 pub struct Refusal {
     /// What was asked for.
@@ -263,6 +271,7 @@ pub fn plan(snapshot: &Snapshot, want: &Want) -> Result<Plan, Refusal> {
         next,
         consequences: Vec::new(),
         commands: Vec::new(),
+        group: None,
     };
     plan.consequences = consequences::of(snapshot, nic, &plan);
     Ok(plan.complete())
@@ -353,7 +362,7 @@ fn nothing_to_do(nic: &Nic, want: &Want) -> (String, String) {
     }
     if nic.drifted() {
         let has = nic.bridge.map_or_else(|| "no bridge".to_owned(), |bridge| bridge.to_string());
-        let way_out = "switch it somewhere else and back: that plugs the tap in again";
+        let way_out = "plug the tap in again: virt-net nic reseat";
         return (
             format!("libvirt has it there already, but the kernel has its tap on {has}"),
             way_out.to_owned(),

@@ -77,6 +77,7 @@ pub fn plan(snapshot: &Snapshot, done: &Plan, came: Came) -> Result<Option<Plan>
         next,
         consequences: Vec::new(),
         commands: Vec::new(),
+        group: None,
     };
     if !plan.moves() {
         plan.bounce = Bounce::Off;

@@ -32,6 +32,8 @@ enum Action {
     Add(New),
     /// Take a NIC away from a guest
     Remove(OneNic),
+    /// Put a tap that lost its bridge onto it again
+    Reseat(Pending),
     /// Make the running guest's NIC what its next boot has
     Apply(Pending),
     /// Make the next boot what the guest has now
@@ -102,13 +104,14 @@ pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitS
         Action::Remove(one) => {
             plan(&snapshot, &one.nic, |id| nic::remove(&snapshot, id, switch::when(one.next_boot)))
         }
+        Action::Reseat(one) => plan(&snapshot, &one.nic, |id| nic::reseat(&snapshot, id)),
         Action::Apply(one) => plan(&snapshot, &one.nic, |id| nic::apply_pending(&snapshot, id)),
         Action::Discard(one) => plan(&snapshot, &one.nic, |id| nic::discard_pending(&snapshot, id)),
         Action::Add(new) => add(&snapshot, new, switch::when(new.next_boot)),
     };
     let consent = match &args.action {
         Action::Up(one) | Action::Down(one) | Action::Remove(one) => &one.consent,
-        Action::Apply(one) | Action::Discard(one) => &one.consent,
+        Action::Reseat(one) | Action::Apply(one) | Action::Discard(one) => &one.consent,
         Action::Add(new) => &new.consent,
     };
     match planned {

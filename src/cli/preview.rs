@@ -92,6 +92,28 @@ pub(super) fn outcome(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
+/// The end of one of many, in a line.
+pub(super) fn outcome_line(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Verified { .. } => "verified".to_owned(),
+        Outcome::Reverted { why } => format!("put back as it was: {}", escape(why)),
+        Outcome::Refused(refusal) => format!("not begun: {}", escape(&refusal.reason)),
+        Outcome::Failed { why, state } => format!("failed: {}; state: {}", escape(why), escape(state)),
+    }
+}
+
+/// The end as an object: `result` and what belongs to it.
+pub(super) fn outcome_json(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Verified { address } => json!({"result": "verified", "address": address}),
+        Outcome::Reverted { why } => json!({"result": "reverted", "why": why}),
+        Outcome::Refused(refusal) => {
+            json!({"result": "refused", "why": refusal.reason, "way_out": refusal.way_out})
+        }
+        Outcome::Failed { why, state } => json!({"result": "failed", "why": why, "state": state}),
+    }
+}
+
 /// A refusal with its way out.
 pub(super) fn refused(refusal: &Refusal) {
     complain(&format!("{}; nothing was changed", escape(&refusal.to_string())));
@@ -114,14 +136,7 @@ pub(super) fn json(plan: &impl Serialize, told: &[Progress], outcome: Option<&Ou
             }
         })
         .collect();
-    let outcome = outcome.map(|outcome| match outcome {
-        Outcome::Verified { address } => json!({"result": "verified", "address": address}),
-        Outcome::Reverted { why } => json!({"result": "reverted", "why": why}),
-        Outcome::Refused(refusal) => {
-            json!({"result": "refused", "why": refusal.reason, "way_out": refusal.way_out})
-        }
-        Outcome::Failed { why, state } => json!({"result": "failed", "why": why, "state": state}),
-    });
+    let outcome = outcome.map(outcome_json);
     let value = json!({"plan": plan, "steps": steps, "outcome": outcome});
     super::json_text(&value)
 }

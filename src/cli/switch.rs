@@ -78,7 +78,7 @@ pub(super) fn parse_target(text: &str) -> Result<Target, String> {
     }
 }
 
-fn parse_bounce(text: &str) -> Result<Bounce, String> {
+pub(super) fn parse_bounce(text: &str) -> Result<Bounce, String> {
     if text == "off" {
         return Ok(Bounce::Off);
     }

@@ -6,11 +6,13 @@ use clap::Args;
 use color_eyre::eyre::Result;
 
 use super::switch::{self, Consent};
-use super::{ExitStatus, complain, preview};
-use crate::change::Outcome;
-use crate::change::apply;
-use crate::change::journal::Journal;
-use crate::source::{self, SourceOptions};
+use super::{ExitStatus, complain, preview, switch_all};
+use crate::change::journal::{Journal, Record, State};
+use crate::change::many::{LeftOut, Many};
+use crate::change::undo::{self, Came};
+use crate::change::{Outcome, apply};
+use crate::model::Snapshot;
+use crate::source::{self, SourceOptions, Sources};
 
 /// Arguments of `undo`.
 #[derive(Debug, Args)]
@@ -34,6 +36,9 @@ pub(super) async fn run(args: &UndoArgs, options: &SourceOptions) -> Result<Exit
         }
     };
     match apply::plan_undo(&snapshot, &journal) {
+        Ok((record, _)) if record.plan.group.is_some() => {
+            undo_group(record, &snapshot, &journal, &args.consent, &sources).await
+        }
         Ok((record, plan)) => {
             let (status, outcome) =
                 switch::carry_out(&plan, &args.consent, &sources, Some(journal.clone())).await?;
@@ -47,4 +52,37 @@ pub(super) async fn run(args: &UndoArgs, options: &SourceOptions) -> Result<Exit
             Ok(ExitStatus::Refused)
         }
     }
+}
+
+/// Takes back all that was carried out together.
+async fn undo_group(
+    record: Record,
+    snapshot: &Snapshot,
+    journal: &Journal,
+    consent: &Consent,
+    sources: &Sources,
+) -> Result<ExitStatus> {
+    let group = record.plan.group;
+    let records: Vec<Record> = journal
+        .records()
+        .into_iter()
+        .filter(|other| other.plan.group == group && other.state == State::Verified)
+        .collect();
+    let mut many = Many { plans: Vec::new(), left_out: Vec::new() };
+    for Record { plan, .. } in &records {
+        match undo::plan(snapshot, plan, Came::Through) {
+            Ok(Some(back)) => many.plans.push(back),
+            Ok(None) => {}
+            Err(refusal) => {
+                many.left_out.push(LeftOut { nic: plan.nic, guest: plan.guest.clone(), refusal });
+            }
+        }
+    }
+    let (status, outcome) = switch_all::carry_out(&many, consent, sources).await?;
+    if outcome.is_some_and(|outcome| outcome.is_verified()) {
+        for record in records {
+            apply::mark_undone(journal, record);
+        }
+    }
+    Ok(status)
 }

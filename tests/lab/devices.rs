@@ -9,7 +9,9 @@ fn nics_come_and_go_and_guests_start_and_stop() {
     cable(&lab);
     add_and_remove(&lab);
     pending(&lab);
+    orphaned_tap(&lab);
     power(&lab);
+    all_of_a_network(&lab);
     switch_by_restart(&lab);
 }
 
@@ -52,6 +54,16 @@ fn pending(lab: &Lab) {
     }
 }
 
+/// A network's stop and start leaves the taps without a bridge, and libvirt says nothing of it.
+fn orphaned_tap(lab: &Lab) {
+    lab.virt_net("nic reseat centos7 --yes").ended(3, "where libvirt says");
+    lab.run("kvm1", "virsh net-destroy default && virsh net-start default");
+    lab.virt_net("switch centos7 --to network=default --yes").ended(3, "virt-net nic reseat");
+    lab.virt_net("nic reseat centos7 --yes").ended(0, "forwarding");
+    lab.is_on("virbr0", "network='default'");
+    lab.pings("192.168.122.208", false);
+}
+
 fn power(lab: &Lab) {
     lab.virt_net("guest resume db01 --yes").ended(3, "the guest is off");
     lab.virt_net("guest start db01 --yes").ended(0, "master virbr0");
@@ -69,6 +81,35 @@ fn power(lab: &Lab) {
     lab.virt_net("guest start db01 --yes").ended(3, "no such bridge");
     lab.virt_net("guest autostart-on db01 --yes").verified();
     assert!(lab.run("kvm1", "virsh dominfo db01").contains("Autostart:      enable"));
+}
+
+/// Every NIC of the NAT network to the bridge and back; and all of them back when one cannot.
+fn all_of_a_network(lab: &Lab) {
+    let bridged = || {
+        let list = "virsh domiflist centos7; virsh domiflist web01";
+        lab.run("kvm1", list).lines().filter(|line| line.contains("virbr1")).count()
+    };
+    let before = bridged();
+    let all = "switch-all --from network=default --to bridge=virbr1 --bounce 1";
+    lab.virt_net(&format!("{all} --dry-run")).ended(0, "web01 52:54:00:11:22:34: network default");
+    assert_eq!(bridged(), before);
+    lab.virt_net(&format!("{all} --yes")).ended(0, "web01 52:54:00:11:22:34: verified");
+    assert_eq!(bridged(), before + 2);
+    lab.virt_net("undo --yes").ended(0, "verified");
+    lab.virt_net("switch-all --from network=default --to network=default --yes")
+        .ended(3, "plugged there already");
+    assert_eq!(bridged(), before);
+    // web01 stops answering after the preview: its NIC cannot follow, and centos7's is taken back.
+    let run = lab.virt_net_until(
+        "switch-all --from network=default --to macvtap=eth0 --yes",
+        "unplug:3000",
+        "✔ next boot",
+        || drop(lab.run("kvm1", "virsh destroy web01")),
+    );
+    run.ended(1, "taken back");
+    assert!(run.output.contains("web01 52:54:00:11:22:34: put back as it was"), "{}", run.output);
+    lab.is_on("virbr0", "network='default'");
+    lab.run("kvm1", "virsh start web01");
 }
 
 /// The lab's guests have no power button: somebody inside follows the request.

@@ -12,7 +12,7 @@ pub(crate) struct Lab {
 impl Lab {
     /// Starts the lab `name` with these arguments of `assets/lab up`; about 15 s.
     pub(crate) fn up(name: &str, arguments: &[&str]) -> Self {
-        let lab = Self { instance: format!("test-{name}") };
+        let lab = Self { instance: format!("test-{name}-{}", checkout()) };
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_virt-net")).parent().expect("a directory");
         let mut command = lab.command("up");
         succeed(command.args(arguments).arg("--bin").arg(binary));
@@ -61,6 +61,11 @@ impl Lab {
         command.arg(subcommand).env("VIRT_NET_LAB", &self.instance);
         command
     }
+}
+
+/// The directory's name of this checkout: two of them may be tested at the same time.
+fn checkout() -> &'static str {
+    env!("CARGO_MANIFEST_DIR").rsplit('/').next().unwrap_or_default()
 }
 
 impl Drop for Lab {

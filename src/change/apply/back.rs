@@ -27,6 +27,10 @@ impl Course<'_> {
         {
             left.push(format!("the guest does not start: {trouble}"));
         }
+        if self.plan.verdict == Verdict::Reseat {
+            let state = "the definitions were not touched; where the tap is: ip link show".to_owned();
+            return Outcome::Failed { why, state };
+        }
         if !left.is_empty() {
             let state = format!(
                 "not everything could be put back ({}); `virt-net undo` tries again, from the journal",

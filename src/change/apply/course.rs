@@ -113,6 +113,9 @@ impl<'a> Course<'a> {
             self.live_touched = true;
             self.change_live(live).await?;
         }
+        if plan.has(StepId::Tap) {
+            self.step(StepId::Tap, async |course| course.reseat().await).await?;
+        }
         if !plan.has(StepId::Kernel) {
             return Ok(None);
         }
@@ -183,6 +186,14 @@ impl<'a> Course<'a> {
         }
         let proof = if self.plan.moves() { "accepted by libvirt" } else { self.plan.title.as_str() };
         Ok(((), proof.to_owned()))
+    }
+
+    async fn reseat(&mut self) -> Result<((), String), Trouble> {
+        let element = self.hands.element(Scope::Live).await?.ok_or(Trouble::Missing)?;
+        let tap = NicConfig::parse(&element)?.target.ok_or(Trouble::Missing)?;
+        let Some(Expected::OnBridge { bridge }) = self.plan.expected else { return Err(Trouble::Missing) };
+        kernel::enslave(tap, bridge).await?;
+        Ok(((), "accepted by the kernel".to_owned()))
     }
 
     async fn unplug(&mut self) -> Result<((), String), Trouble> {

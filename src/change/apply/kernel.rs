@@ -10,7 +10,7 @@ use crate::model::guest::{NicConfig, NicSource};
 use crate::model::ids::{IfIndex, IfName};
 use crate::model::kernel::{KernelFacts, Link, LinkKind, PortState};
 use crate::source::libvirt::Scope;
-use crate::source::netlink;
+use crate::source::netlink::{self, NetlinkError};
 
 /// Where the kernel has the NIC.
 #[derive(Debug, Clone)]
@@ -55,6 +55,22 @@ pub(super) async fn wait_for(
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+/// Makes a link a port of a bridge.
+pub(super) async fn enslave(link: IfName, bridge: IfName) -> Result<(), Trouble> {
+    let facts = netlink::read_once().await?;
+    let index = |name: IfName| {
+        let found = facts.links.iter().find(|link| link.name == name).map(|link| link.index);
+        found.ok_or_else(|| Trouble::Mismatch(format!("there is no link {name}")))
+    };
+    let (port, master) = (index(link)?, index(bridge)?);
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::from)?;
+    let task = tokio::spawn(connection);
+    let message = rtnetlink::LinkUnspec::new_with_index(port.0).controller(master.0).build();
+    let set = handle.link().set(message).execute().await;
+    task.abort();
+    set.map_err(|error| Trouble::Changed(format!("make {link} a port of {bridge}: {error}")))
 }
 
 /// Reads until the kernel has no such link any more, or the deadline.
