@@ -8,5 +8,5 @@ pub mod spec;
 
 pub use check::{propose_bridge, propose_subnet};
 pub use edit::{Edit, ForwardDev};
-pub use plan::{Action, Leash, NetworkPlan, NetworkStep, NetworkWant, StaticLease, plan};
+pub use plan::{Action, Leash, NetworkPlan, NetworkStep, NetworkWant, Services, StaticLease, plan};
 pub use spec::{Mode, NetworkSpec, SubnetSpec};

@@ -37,7 +37,7 @@ pub enum NetworkCommand {
     Stop(NameArgs),
     /// Stop it, start it and put every guest back on it
     Restart(NameArgs),
-    /// Put the taps of its running guests back on its bridge, where net-destroy and net-start lost them
+    /// Put taps of running guests back on its bridge, and lost firewall rules and its DHCP server, without a restart
     Repair(NameArgs),
     /// Let DHCP always give a guest the same address, now and without a restart
     Lease(LeaseArgs),

@@ -108,6 +108,19 @@ fn a_network_changes_under_its_guests_and_loses_none() {
     assert_eq!(taps(), before);
     assert!(lab.reaches("192.168.122.1"));
 
+    // Somebody deleted libvirt's rules and killed its dnsmasq: both come back, nothing else changes.
+    lab.run("kvm1", "iptables -t nat -F LIBVIRT_PRT; kill $(cat /run/libvirt/network/default.pid)");
+    assert!(!lab.reaches(INTERNET));
+    lab.changes("network repair default --yes", 0);
+    assert!(lab.reaches(INTERNET) && lab.run("kvm1", "pgrep dnsmasq").trim() != "");
+    assert_eq!(taps(), before);
+    // Without the jump to its chain a rule is useless; only a restart of the daemon makes that again.
+    lab.run("kvm1", "iptables -t nat -F");
+    let printed = lab.changes("network repair default --yes", 1);
+    assert!(printed.contains("restart the daemon"), "{printed}");
+    lab.libvirtd("kvm1", "restart");
+    assert!(lab.reaches(INTERNET));
+
     // Defined, but it cannot start: the old definition, its taps and its rules come back.
     let xml = lab.run("kvm1", "virsh net-dumpxml default --inactive");
     let broken = xml

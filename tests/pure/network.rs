@@ -268,8 +268,27 @@ fn a_static_lease_is_the_current_one_unless_said_otherwise() {
 fn a_network_with_guests_is_not_deleted() {
     let refusal = plan(&host(), &NetworkWant::Delete { name: "default".to_owned() }).unwrap_err();
     assert!(refusal.reason.contains("centos7"), "{refusal}");
-    let refusal = plan(&host(), &NetworkWant::Repair { name: "default".to_owned() }).unwrap_err();
-    assert!(refusal.reason.contains("on the bridge"), "{refusal}");
+}
+
+#[test]
+fn a_repair_touches_only_taps_that_are_astray() {
+    let repair =
+        |snapshot: &Snapshot| plan(snapshot, &NetworkWant::Repair { name: "default".to_owned() }).unwrap();
+    let snapshot = host();
+    let is_enslave = |plan: &NetworkPlan| matches!(plan.steps[0].action, Action::Enslave(_));
+    assert!(!is_enslave(&repair(&snapshot)));
+    let mut facts = snapshot.facts;
+    let kernel = Arc::make_mut(&mut facts.kernel);
+    kernel
+        .links
+        .iter_mut()
+        .filter(|link| link.name.to_string() == "vnet0")
+        .for_each(|link| link.master = None);
+    let plan = repair(&topology::join(facts, Arc::new(History::default()), None));
+    let Action::Enslave(leashes) = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!(leashes.len(), 1);
+    let Action::Reload(services) = &plan.steps[1].action else { panic!("{plan:?}") };
+    assert!(services.dhcp && services.masqueraded == ["192.168.122.0/24".parse().unwrap()]);
 }
 
 proptest! {

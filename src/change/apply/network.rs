@@ -1,6 +1,7 @@
 //! WRITES. Carries a network's plan out, each step proven by reading it again; a step that fails takes
 //! everything before it back.
 
+mod daemon;
 mod links;
 mod writer;
 
@@ -152,8 +153,10 @@ impl Change<'_> {
     /// Does one thing until its effect can be read; what was read, in words. The effect decides, not
     /// libvirt's answer: the answer may be lost with the daemon.
     async fn act(&mut self, action: &Action) -> Result<String, Trouble> {
-        if let Action::Enslave(leashes) = action {
-            return links::enslave(leashes).await;
+        match action {
+            Action::Enslave(leashes) => return links::enslave(leashes).await,
+            Action::Reload(services) => return daemon::reload(&self.plan.network, services).await,
+            _ => {}
         }
         for attempt in 1.. {
             if let (Action::Start { bridge: Some(bridge) }, 2..) = (action, attempt) {
@@ -187,7 +190,7 @@ impl Change<'_> {
             }
             Action::Start { .. } => writer.on_network(NetworkHandle::start).await,
             Action::Stop { .. } => writer.on_network(NetworkHandle::stop).await,
-            Action::Enslave(_) => Ok(()),
+            Action::Enslave(_) | Action::Reload(_) => Ok(()),
             Action::AddHost(host) => {
                 writer.on_network(move |network| network.update_host(HostUpdate::Add, &host)).await
             }
@@ -225,7 +228,7 @@ impl Change<'_> {
                 let active = writer.read_network(NetworkHandle::is_active).await?;
                 if active == Some(true) { Ok(None) } else { bridge_is(*bridge, Presence::Gone).await }
             }
-            Action::Enslave(_) => Ok(None),
+            Action::Enslave(_) | Action::Reload(_) => Ok(None),
             Action::AddHost(host) => proof(
                 self.hosts_with(host).await? == Hosts::Everywhere,
                 "the DHCP server and the definition have it",

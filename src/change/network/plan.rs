@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::check::{self, owns_bridge};
 use super::edit::{self, Edit, ForwardDev};
 use super::spec::{Mode, NetworkSpec};
@@ -44,7 +46,7 @@ pub enum NetworkWant {
         /// Its name.
         name: String,
     },
-    /// Every tap of its guests back on its bridge.
+    /// Every tap of its guests back on its bridge, its rules and its DHCP server there.
     Repair {
         /// Its name.
         name: String,
@@ -78,6 +80,15 @@ pub struct Leash {
     pub bridge: IfName,
 }
 
+/// What libvirt keeps for a running network beside its bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Services {
+    /// It has a DHCP server.
+    pub dhcp: bool,
+    /// Subnets that a rule masquerades.
+    pub masqueraded: Vec<IpNet>,
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -101,6 +112,8 @@ pub enum Action {
     },
     /// Puts taps back on their bridge; each port must forward.
     Enslave(Vec<Leash>),
+    /// Has libvirt write the network's firewall rules and start its DHCP server again.
+    Reload(Services),
     /// Adds a `<host>` to the running DHCP server and the definition.
     AddHost(String),
     /// Takes that `<host>` out again.
@@ -388,14 +401,39 @@ impl<'a> Existing<'a> {
                 .any(|nic| nic.link_name == Some(leash.tap) && nic.bridge == Some(leash.bridge))
         };
         let astray: Vec<Leash> = self.leashes.iter().filter(|leash| !on_bridge(leash)).copied().collect();
-        if astray.is_empty() {
-            return Err(self.refuse("every guest on it has its tap on the bridge", "nothing to do"));
-        }
         let mut plan = self.blank();
-        plan.commands =
-            astray.iter().map(|leash| format!("ip link set {} master {}", leash.tap, leash.bridge)).collect();
-        plan.steps = vec![enslave_step(astray)];
+        if !astray.is_empty() {
+            let by_hand = |leash: &Leash| format!("ip link set {} master {}", leash.tap, leash.bridge);
+            plan.commands.extend(astray.iter().map(by_hand));
+            plan.steps.push(enslave_step(astray));
+        }
+        if self.bridge.is_some() {
+            plan.steps.push(self.reload_step());
+            plan.commands.push("kill -HUP $(pidof virtnetworkd libvirtd)".to_owned());
+            plan.consequences.push(
+                "libvirt writes the rules of all its networks anew: their counters start at 0; no guest notices.".to_owned(),
+            );
+        }
+        if plan.steps.is_empty() {
+            return Err(self.refuse("it has no bridge, rules or DHCP server of libvirt's", "nothing to do"));
+        }
         Ok(plan)
+    }
+
+    fn reload_step(&self) -> NetworkStep {
+        let subnets =
+            self.network.current().map(|definition| definition.subnets.as_slice()).unwrap_or_default();
+        let nat = self.network.forward() == ForwardMode::Nat;
+        let v4 = subnets
+            .iter()
+            .map(|subnet| subnet.gateway.trunc())
+            .filter(|subnet| nat && subnet.addr().is_ipv4());
+        let services = Services {
+            dhcp: subnets.iter().any(crate::model::network::Subnet::has_dhcp),
+            masqueraded: v4.collect(),
+        };
+        let text = "have libvirt make its rules and DHCP server again".to_owned();
+        NetworkStep { action: Action::Reload(services), undo: Vec::new(), text }
     }
 
     fn restart_commands(&self, bridge: Option<IfName>) -> Vec<String> {
