@@ -124,3 +124,43 @@ async fn a_daemon_that_dies_or_hangs_is_told_and_comes_back_whole() {
     lab.libvirtd("kvm1", "thaw");
     watch.until("whole again", Duration::from_secs(8), |w| w.state.is_ok()).await;
 }
+
+/// No event of libvirt tells of a lease, and the slow re-read comes every 5 s only. An agent that hangs must
+/// not hold up any of this.
+#[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
+fn a_lease_is_seen_at_once_while_an_agent_hangs() {
+    let lab = Lab::up("leases", &[]);
+    let agent = |nics: &serde_json::Value| nics.to_string().contains("guest agent");
+    assert!(agent(&lab.json("kvm1", "virt-net show nics --json")), "the agent answers at first");
+    lab.guest("kvm1", "web01", "kill -STOP $(pidof qemu-ga)");
+
+    let dump = lab.start("kvm1", "virt-net dump --frames 11");
+    let mut written = Vec::new();
+    let mut leases = Vec::new();
+    for (number, wait) in [(61, 2500), (62, 1300), (63, 3000)] {
+        std::thread::sleep(Duration::from_millis(wait));
+        leases.push(format!(
+            r#"{{"ip-address":"192.168.122.{number}","mac-address":"52:54:00:00:00:{number}","expiry-time":4000000000}}"#
+        ));
+        let status = format!("[{}]", leases.join(","));
+        lab.run("kvm1", &format!("printf '%s' '{status}' > /var/lib/libvirt/dnsmasq/virbr0.status"));
+        written.push((format!("192.168.122.{number}/24"), virt_net::source::now()));
+    }
+    let output = dump.wait_with_output().unwrap();
+    let recording: virt_net::model::facts::Recording = serde_json::from_slice(&output.stdout).unwrap();
+    for (address, at) in written {
+        let has = |facts: &&virt_net::model::Facts| {
+            let networks = facts.libvirt.networks.iter();
+            networks.flat_map(|network| &network.leases).any(|lease| lease.address.to_string() == address)
+        };
+        let seen = recording.frames.iter().find(has).unwrap_or_else(|| panic!("{address} is never seen"));
+        // Frames are a second apart.
+        assert!(
+            seen.taken_at.millis_since(at) < 1800,
+            "{address} after {} ms",
+            seen.taken_at.millis_since(at)
+        );
+        assert!(seen.health.libvirt.is_ok());
+    }
+}
