@@ -204,4 +204,10 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         assert!(printed.contains(says), "{arguments}: no {says:?} in {printed}");
         assert_eq!(state(), before, "{arguments}");
     }
+    // Somebody who may write to libvirt but not to the kernel would lose the taps between stop and start.
+    lab.run("kvm1", "chmod 777 /run/libvirt/libvirt-sock");
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups virt-net network restart default --yes";
+    let printed = lab.run("kvm1", &format!("{nobody} 2>&1; echo \"status $?\""));
+    assert!(printed.contains("CAP_NET_ADMIN") && printed.ends_with("status 3\n"), "{printed}");
+    assert_eq!(state(), before);
 }

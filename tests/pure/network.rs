@@ -291,6 +291,18 @@ fn a_repair_touches_only_taps_that_are_astray() {
     assert!(services.dhcp && services.masqueraded == ["192.168.122.0/24".parse().unwrap()]);
 }
 
+#[test]
+fn the_operators_own_session_is_not_cut_off() {
+    let mut facts = host().facts;
+    facts.host.ssh_link = "virbr0".parse().ok();
+    let snapshot = topology::join(facts, Arc::new(History::default()), None);
+    let name = "default".to_owned();
+    let refusal = plan(&snapshot, &NetworkWant::Stop { name: name.clone() }).unwrap_err();
+    assert!(refusal.reason.contains("your own session"), "{refusal}");
+    let restart = plan(&snapshot, &NetworkWant::Restart { name }).unwrap();
+    assert!(restart.consequences[0].contains("it stalls"), "{:?}", restart.consequences);
+}
+
 proptest! {
     /// Whatever the subnet: the host has an address of it, and DHCP never hands that out.
     #[test]

@@ -127,6 +127,13 @@ impl Change<'_> {
             reason,
             way_out: way_out.to_owned(),
         };
+        // Without this right a restart would lose every guest of the network for good.
+        let moves_links = |action: &Action| matches!(action, Action::Enslave(_));
+        let mut actions = self.plan.steps.iter().flat_map(|step| step.undo.iter().chain([&step.action]));
+        if actions.any(moves_links) && !links::may_be_changed() {
+            let reason = "putting taps on a bridge needs the right CAP_NET_ADMIN".to_owned();
+            return Err(refuse(reason, "run as root"));
+        }
         // Opened here, once, so that a missing right or daemon refuses at once instead of being waited for.
         match self.writer.call(Connection::version).await {
             Ok(_) => {}

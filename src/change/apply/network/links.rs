@@ -14,6 +14,13 @@ use crate::source::netlink::{self, NetlinkError};
 /// A port of a bridge with spanning tree listens and learns for twice the forward delay, 15 s by default.
 const FORWARDING: Duration = Duration::from_secs(40);
 
+/// Whether this process has `CAP_NET_ADMIN` (bit 12 of `CapEff` in proc(5)).
+pub(super) fn may_be_changed() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|bits| bits & 1 << 12 != 0)
+}
+
 /// Puts each tap on its bridge and waits until all ports forward; what was read, in words.
 pub(super) async fn enslave(leashes: &[Leash]) -> Result<String, Trouble> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::from)?;

@@ -51,6 +51,18 @@ impl<'a> Existing<'a> {
         }
     }
 
+    /// The operator's own session comes by this network's bridge: from one of its guests.
+    fn carries_session(&self) -> bool {
+        self.bridge.is_some() && self.snapshot.host.ssh_link == self.bridge
+    }
+
+    fn refuse_to_cut_off(&self) -> Result<(), Refusal> {
+        if !self.carries_session() {
+            return Ok(());
+        }
+        Err(self.refuse("your own session comes by this network", "log in by another way first"))
+    }
+
     fn blank(&self) -> NetworkPlan {
         let text =
             |definition: Option<&NetworkDefinition>| definition.map(|definition| definition.xml.to_string());
@@ -101,9 +113,10 @@ impl<'a> Existing<'a> {
             Some(true) => "about 4 s (its spanning tree learns)",
             _ => "less than a second",
         };
+        let own = if self.carries_session() { " Your own session comes this way: it stalls." } else { "" };
         vec![format!(
             "{} lose the network for {pause}; their taps are put back by this program, \
-             which a plain net-destroy and net-start does not do.",
+             which a plain net-destroy and net-start does not do.{own}",
             self.guests.join(", ")
         )]
     }
@@ -214,6 +227,7 @@ impl<'a> Existing<'a> {
         if !self.network.active {
             return Err(self.refuse("it does not run", "nothing to do"));
         }
+        self.refuse_to_cut_off()?;
         let mut plan = self.blank();
         plan.steps = vec![self.stop_step()];
         plan.consequences = self.stranded();
@@ -247,6 +261,7 @@ impl<'a> Existing<'a> {
             );
             return Err(self.refuse(reason, "switch their NICs somewhere else first"));
         }
+        self.refuse_to_cut_off()?;
         let mut plan = self.blank();
         if self.network.active {
             plan.steps.push(self.stop_step());
@@ -282,6 +297,12 @@ impl<'a> Existing<'a> {
         let wanted =
             NetworkDefinition::parse(&after).map_err(|error| self.refuse(error.reason, "mend the text"))?;
         self.same_network(&after)?;
+        let hosts = |definition: &NetworkDefinition| -> Vec<_> {
+            definition.subnets.iter().map(|subnet| subnet.gateway).collect()
+        };
+        if hosts(next) != hosts(&wanted) {
+            self.refuse_to_cut_off()?;
+        }
         for subnet in &wanted.subnets {
             check::free(self.snapshot, subnet.gateway, Some(self.network.id))
                 .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
