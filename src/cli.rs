@@ -19,7 +19,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::{Result, WrapErr as _};
 
+use crate::change::journal::Journal;
 use crate::source::SourceOptions;
+use crate::ui::text::escape;
 
 pub use show::{Section, ShowArgs};
 
@@ -83,6 +85,9 @@ pub enum ExitStatus {
 pub async fn run(cli: Cli) -> Result<ExitStatus> {
     let options =
         SourceOptions { uri: cli.connect.clone(), tick: Duration::from_secs(1), replay: cli.replay.clone() };
+    if !matches!(cli.command, None | Some(Command::Undo(_) | Command::Dump(_))) && cli.replay.is_none() {
+        remind();
+    }
     match cli.command {
         None => Ok(ExitStatus::Usage),
         Some(Command::Show(args)) => show::run(&args, &options).await,
@@ -93,6 +98,15 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::Guest(args)) => guest::run(&args, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,
         Some(Command::Dump(args)) => dump::run(&args, &options).await,
+    }
+}
+
+/// Tells of changes that ended half way, before anything else is shown or done.
+fn remind() {
+    for record in Journal::peek().half_done() {
+        let plan = &record.plan;
+        let what = format!("{} {}: {}", escape(&plan.guest), plan.nic.mac, escape(&plan.title));
+        complain(&format!("an earlier change ended half way ({what}); `virt-net undo` puts it right"));
     }
 }
 

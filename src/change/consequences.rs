@@ -106,9 +106,11 @@ fn giver(snapshot: &Snapshot, target: &Target) -> String {
 
 fn addresses(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Option<String> {
     let giver = giver(snapshot, &plan.to);
-    let same_place = plan.from == plan.to;
-    if same_place {
+    if !plan.moves() {
         return None;
+    }
+    if target::are_one_bridge(snapshot, &plan.from, &plan.to) {
+        return Some("it is the same bridge under another name: the guest keeps its address".to_owned());
     }
     let lost = nic.addresses.iter().find(|seen| !seen.stale && seen.address.is_ipv4());
     Some(match lost {

@@ -94,12 +94,21 @@ impl Journal {
     /// # Errors
     /// The directory cannot be made.
     pub fn open() -> Result<Self, JournalError> {
-        let directory = if nix::unistd::geteuid().is_root() {
+        Self::at(&Self::directory())
+    }
+
+    /// Looks at the records that there are; makes nothing.
+    #[must_use]
+    pub fn peek() -> Self {
+        Self { directory: Self::directory() }
+    }
+
+    fn directory() -> PathBuf {
+        if nix::unistd::geteuid().is_root() {
             PathBuf::from("/var/lib/virt-net")
         } else {
             crate::config::state_directory()
-        };
-        Self::at(&directory)
+        }
     }
 
     /// In this directory.
@@ -184,11 +193,18 @@ impl Journal {
     }
 
     /// Changes that ended half way: their process is gone in the middle, or neither the change nor its
-    /// revert worked. To be told at the start.
+    /// revert worked. To be told at the start. A later change of the same NIC that was verified settles it.
     #[must_use]
     pub fn half_done(&self) -> Vec<Record> {
-        let half = |record: &Record| record.is_interrupted() || matches!(record.state, State::Failed { .. });
-        self.records().into_iter().filter(half).collect()
+        let records = self.records();
+        let settled = |half: &Record| {
+            let later = records.iter().filter(|other| other.begun > half.begun);
+            later.into_iter().any(|other| other.plan.nic == half.plan.nic && other.state == State::Verified)
+        };
+        let half = |record: &&Record| {
+            (record.is_interrupted() || matches!(record.state, State::Failed { .. })) && !settled(record)
+        };
+        records.iter().filter(half).cloned().collect()
     }
 
     fn path(&self, record: &Record) -> PathBuf {

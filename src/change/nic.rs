@@ -178,6 +178,9 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
     if let Some((reason, way_out)) = target::obstacle(snapshot, &new.target, None) {
         return Err(refusal(&what, &reason, &way_out));
     }
+    if let Some((reason, way_out)) = plan::unknown_model(&new.model) {
+        return Err(refusal(&what, &reason, &way_out));
+    }
     let mac = new.mac.unwrap_or_else(|| free_mac(snapshot, new.guest));
     if mac.0.first().is_some_and(|first| first & 1 == 1) {
         return Err(refusal(&what, &format!("{mac} is a multicast address"), "leave --mac out"));

@@ -239,6 +239,9 @@ pub fn plan(snapshot: &Snapshot, want: &Want) -> Result<Plan, Refusal> {
         .source()
         .and_then(Target::of)
         .ok_or_else(|| refuse(&what, "its kind is not re-plugged", "virsh edit"))?;
+    if let Some((reason, way_out)) = want.model.as_deref().and_then(unknown_model) {
+        return Err(refuse(&what, &reason, &way_out));
+    }
     let there = |config: &NicConfig| want.target.is(&config.source) && !has_other_model(config, want);
     let change_live = want.when == When::NowAndNextBoot && nic.live.as_ref().is_some_and(|nic| !there(nic));
     let change_next = nic.next.as_ref().is_some_and(|nic| !there(nic));
@@ -260,11 +263,15 @@ pub fn plan(snapshot: &Snapshot, want: &Want) -> Result<Plan, Refusal> {
         nic: want.nic,
         guest: guest.name.clone(),
         title: format!("{} → {}", from.words(), want.target.words()),
-        from,
         to: want.target.clone(),
         structure: snapshot.structure,
         verdict,
-        bounce: bounce(nic, verdict, want.bounce),
+        bounce: if target::are_one_bridge(snapshot, &from, &want.target) {
+            Bounce::Off
+        } else {
+            bounce(nic, verdict, want.bounce)
+        },
+        from,
         steps: Vec::new(),
         expected: live.as_ref().and(expected(snapshot, &want.target)),
         live,
@@ -348,6 +355,37 @@ fn edited(element: &str, want: &Want) -> Result<String, SpliceError> {
         Some(model) => splice::set_model(&element, model),
         None => Ok(element),
     }
+}
+
+/// The NIC models of QEMU that libvirt passes on. Any other word would be taken for the next boot, which
+/// then fails.
+pub const MODELS: [&str; 15] = [
+    "virtio",
+    "virtio-transitional",
+    "virtio-non-transitional",
+    "e1000",
+    "e1000e",
+    "igb",
+    "rtl8139",
+    "vmxnet3",
+    "ne2k_pci",
+    "pcnet",
+    "i82551",
+    "i82557b",
+    "i82559er",
+    "usb-net",
+    "spapr-vlan",
+];
+
+/// Why this is no model, and the nearest ones.
+pub(super) fn unknown_model(model: &str) -> Option<(String, String)> {
+    if MODELS.contains(&model) {
+        return None;
+    }
+    let mut near: Vec<&str> = MODELS.to_vec();
+    near.sort_by_key(|known| strsim::damerau_levenshtein(model, known));
+    near.truncate(3);
+    Some((format!("there is no NIC model {model}"), format!("nearest: {}", near.join(", "))))
 }
 
 fn has_other_model(config: &NicConfig, want: &Want) -> bool {

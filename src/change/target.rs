@@ -355,6 +355,20 @@ pub(super) fn on_macvtap_source(snapshot: &Snapshot, config: &NicConfig) -> bool
     Target::of(&config.source).is_some_and(|target| on_macvtap(snapshot, &target))
 }
 
+/// The bridge that plugging into this target means; `None` for a macvtap.
+pub(super) fn bridge_of(snapshot: &Snapshot, target: &Target) -> Option<IfName> {
+    match target {
+        Target::Bridge { bridge } => Some(*bridge),
+        Target::Network { network } => snapshot.network_named(network)?.bridge(),
+        Target::Macvtap { .. } => None,
+    }
+}
+
+/// Whether two targets are the same bridge under two names: the guest's frames go the same way.
+pub(super) fn are_one_bridge(snapshot: &Snapshot, a: &Target, b: &Target) -> bool {
+    bridge_of(snapshot, a).is_some() && bridge_of(snapshot, a) == bridge_of(snapshot, b)
+}
+
 pub(super) fn makes_macvtaps(network: &Network) -> bool {
     match network.forward() {
         ForwardMode::Macvtap(_) => true,

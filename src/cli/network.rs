@@ -61,13 +61,13 @@ async fn carry_out(plan: &NetworkPlan, consent: &Consent, sources: &Sources) -> 
     let outcome = loop {
         tokio::select! {
             biased;
-            Some(progress) = news.recv() => hear(progress, &mut told, consent)?,
+            Some(progress) = news.recv() => hear(progress, &mut told, consent),
             Some(()) = interrupted.recv() => complain("a change is running and will be finished or put back first"),
             outcome = &mut change => break outcome,
         }
     };
     while let Ok(progress) = news.try_recv() {
-        hear(progress, &mut told, consent)?;
+        hear(progress, &mut told, consent);
     }
     if consent.json {
         print(&super::json_text(&value(plan, &told, Some(&outcome)))?)?;
@@ -95,7 +95,7 @@ async fn carry_out(plan: &NetworkPlan, consent: &Consent, sources: &Sources) -> 
     }
 }
 
-fn hear(progress: NetworkProgress, told: &mut Vec<NetworkProgress>, consent: &Consent) -> Result<()> {
+fn hear(progress: NetworkProgress, told: &mut Vec<NetworkProgress>, consent: &Consent) {
     if !consent.json {
         let line = match &progress.result {
             Ok(proof) => {
@@ -103,10 +103,10 @@ fn hear(progress: NetworkProgress, told: &mut Vec<NetworkProgress>, consent: &Co
             }
             Err(reason) => format!("✖ {:<44} {}\n", escape(&progress.text), escape(reason)),
         };
-        print(&line)?;
+        // A terminal that is gone must not end the change in the middle.
+        let _ = print(&line);
     }
     told.push(progress);
-    Ok(())
 }
 
 /// The preview.

@@ -216,21 +216,23 @@ pub(super) async fn follow(
     tokio::pin!(change);
     let mut interrupted = interrupts()?;
     let mut told = Vec::new();
+    // A terminal that is gone must not end the change in the middle.
     let mut tell = |progress: Progress| {
-        let text = if consent.json { String::new() } else { preview::progress(&progress) };
+        if !consent.json {
+            let _ = print(&preview::progress(&progress));
+        }
         told.push(progress);
-        print(&text)
     };
     let outcome = loop {
         tokio::select! {
             biased;
-            Some(progress) = news.recv() => tell(progress)?,
+            Some(progress) = news.recv() => tell(progress),
             Some(()) = interrupted.recv() => complain("a change is running and will be finished or put back first"),
             outcome = &mut change => break outcome,
         }
     };
     while let Ok(progress) = news.try_recv() {
-        tell(progress)?;
+        tell(progress);
     }
     if consent.json {
         print(&preview::json(plan, &told, Some(&outcome))?)?;

@@ -131,17 +131,22 @@ async fn follow(
 ) -> Result<ManyOutcome> {
     tokio::pin!(change);
     let mut interrupted = interrupts()?;
-    let tell = |news: &News| if consent.json { Ok(()) } else { print(&line(many, news)) };
+    // A terminal that is gone must not end the changes in the middle.
+    let tell = |news: &News| {
+        if !consent.json {
+            let _ = print(&line(many, news));
+        }
+    };
     let outcome = loop {
         tokio::select! {
             biased;
-            Some(news) = news.recv() => tell(&news)?,
+            Some(news) = news.recv() => tell(&news),
             Some(()) = interrupted.recv() => complain("changes are running and will be finished or put back first"),
             outcome = &mut change => break outcome,
         }
     };
     while let Ok(news) = news.try_recv() {
-        tell(&news)?;
+        tell(&news);
     }
     if consent.json {
         let ends = |ends: &[(NicId, Outcome)]| -> Vec<_> {

@@ -90,6 +90,7 @@ fn a_nic_goes_everywhere_and_back_with_proof() {
     networks_over_bridges_and_pools(&lab);
     a_rich_nic_keeps_everything(&lab);
     two_at_once(&lab);
+    a_terminal_that_is_lost(&lab);
     a_guest_that_does_not_let_go(&lab);
 }
 
@@ -142,6 +143,7 @@ fn refusals(lab: &Lab) {
     let before = (lab.nic("centos7", ""), lab.nic("centos7", "--inactive"));
     lab.virt_net("switch centos --to network=default --yes").ended(2, "nearest: centos7");
     lab.virt_net("switch centos7 --to network=defualt --yes").ended(2, "nearest: default");
+    lab.virt_net("switch centos7 --to bridge=virbr1 --model virtoi --yes").ended(3, "nearest: virtio");
     lab.virt_net("switch web01 --to network=default --yes").ended(2, "several NICs");
     lab.virt_net("switch centos7 --to network=default --yes").ended(3, "plugged there already");
     lab.virt_net("switch centos7 --to macvtap=eth1 --yes").ended(3, "plug into virbr1 instead");
@@ -163,6 +165,7 @@ fn networks_over_bridges_and_pools(lab: &Lab) {
     lab.virt_net("switch centos7 --to network=lan --bounce 1 --yes").verified();
     lab.is_on("virbr1", "network='lan'");
     assert!(!lab.json("kvm1", "virt-net show nics --json").to_string().contains("\"pending\":true"));
+    lab.virt_net("switch centos7 --to bridge=virbr1 --dry-run").ended(0, "keeps its address");
     lab.virt_net("switch centos7 --to network=pool --yes").verified();
     assert!(lab.nic("centos7", "").contains("network='pool'"));
     lab.virt_net("switch centos7 --to network=default --yes").verified();
@@ -209,6 +212,20 @@ fn two_at_once(lab: &Lab) {
         lab.virt_net("switch centos7 --to network=default --next-boot --yes").ended(3, "another virt-net");
     });
     run.verified();
+    lab.virt_net("undo --yes").verified();
+}
+
+/// Hung up in the middle, with nobody left to print to: the switch goes on to its end.
+fn a_terminal_that_is_lost(lab: &Lab) {
+    let switch = "VIRT_NET_TEST_PAUSE=live:2000 virt-net switch centos7 --to bridge=virbr1 --bounce 1 --yes";
+    lab.run("kvm1", &format!("(timeout -s HUP 1 script -qec '{switch}' /dev/null) >/dev/null 2>&1 || true"));
+    for _ in 0..100 {
+        if lab.run("kvm1", "pidof virt-net || true").trim().is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    lab.is_on("virbr1", "<source bridge='virbr1'/>");
     lab.virt_net("undo --yes").verified();
 }
 
@@ -301,6 +318,8 @@ fn killed_in_the_middle(lab: &Lab) {
         });
     assert_ne!(run.status, 0);
     assert_eq!(lab.nic("centos7", "").trim(), "", "unplugged");
+    let told = lab.run("kvm1", "virt-net show nics 2>&1");
+    assert!(told.contains("ended half way (centos7"), "{told}");
     lab.virt_net("undo --yes").verified();
     lab.is_on("virbr0", "network='default'");
     lab.guest_has("192.168.122.208");
