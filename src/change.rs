@@ -2,6 +2,7 @@
 //! keep or revert. [`splice`], [`target`] and [`plan`] are pure; only [`apply`] and [`journal`] do I/O.
 
 pub mod apply;
+pub mod bridge;
 mod consequences;
 pub mod journal;
 pub mod many;

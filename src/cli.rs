@@ -1,5 +1,6 @@
 //! The command line: arguments, and one file per subcommand.
 
+mod bridge;
 mod dump;
 mod guest;
 mod network;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::{Result, WrapErr as _};
 
+use crate::change::bridge::record::Answer;
 use crate::change::journal::Journal;
 use crate::source::SourceOptions;
 use crate::ui::text::escape;
@@ -54,6 +56,16 @@ pub enum Command {
     Network(network::NetworkCommand),
     /// Plug every NIC of one network, bridge or link into another, all of them or none
     SwitchAll(switch_all::SwitchAllArgs),
+    /// Make a bridge over a NIC of the host, or change one: taken back unless confirmed in time
+    #[command(subcommand)]
+    Bridge(bridge::BridgeCommand),
+    /// Keep the change of a bridge that waits for it
+    Confirm,
+    /// Take the change of a bridge that waits back, now
+    Rollback,
+    /// Carries the change of a bridge out; started by `bridge`, not by hand
+    #[command(name = crate::change::bridge::agent::COMMAND, hide = true)]
+    BridgeAgent(bridge::AgentArgs),
     /// Pull or plug a NIC's cable, add or remove a NIC, apply or discard a pending change
     Nic(nic::NicArgs),
     /// Start, shut down, reboot, reset, pause or resume a guest, with a preview of what it means for its NICs
@@ -85,8 +97,13 @@ pub enum ExitStatus {
 pub async fn run(cli: Cli) -> Result<ExitStatus> {
     let options =
         SourceOptions { uri: cli.connect.clone(), tick: Duration::from_secs(1), replay: cli.replay.clone() };
-    if !matches!(cli.command, None | Some(Command::Undo(_) | Command::Dump(_))) && cli.replay.is_none() {
+    let silent =
+        matches!(cli.command, None | Some(Command::Undo(_) | Command::Dump(_) | Command::BridgeAgent(_)));
+    if !silent && cli.replay.is_none() {
         remind();
+    }
+    if !matches!(cli.command, Some(Command::BridgeAgent(_) | Command::Confirm | Command::Rollback)) {
+        bridge::look_after().await;
     }
     match cli.command {
         None => Ok(ExitStatus::Usage),
@@ -94,6 +111,10 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::Switch(args)) => switch::run(&args, &options).await,
         Some(Command::Network(command)) => network::run(&command, &options).await,
         Some(Command::SwitchAll(args)) => switch_all::run(&args, &options).await,
+        Some(Command::Bridge(command)) => bridge::run(&command, &options).await,
+        Some(Command::Confirm) => bridge::answer(Answer::Confirm).await,
+        Some(Command::Rollback) => bridge::answer(Answer::Rollback).await,
+        Some(Command::BridgeAgent(args)) => bridge::agent(&args).await,
         Some(Command::Nic(args)) => nic::run(&args, &options).await,
         Some(Command::Guest(args)) => guest::run(&args, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,

@@ -12,7 +12,7 @@ use virt_net::model::{KernelFacts, LinkKind, SourceState};
 use virt_net::source::{Update, netlink};
 
 /// Runs a future on a thread that has a network namespace of its own; it goes with the thread.
-fn in_namespace<F: Future>(test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn in_namespace<F: Future>(test: impl FnOnce() -> F + Send + 'static) {
     let thread = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).expect("unshare needs root");
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
@@ -22,7 +22,7 @@ fn in_namespace<F: Future>(test: impl FnOnce() -> F + Send + 'static) {
     }
 }
 
-fn run(command: &str) {
+pub(crate) fn run(command: &str) {
     let status = Command::new("sh").args(["-c", command]).status().unwrap();
     assert!(status.success(), "{command}");
 }
