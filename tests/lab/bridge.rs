@@ -16,7 +16,7 @@ use crate::lab::Lab;
 use crate::netlink::{in_namespace, run};
 
 /// Everything that a change of a bridge may touch; what only counts or ages is left out.
-const STATE: &str = "ip -d -o link | sed 's/ state [A-Z]*//; s/bridge_id.*//; s/[a-z_]*timer [0-9.]*//g'; ip -4 -o address; \
+const STATE: &str = "ip -d -o link | sed 's/ state [A-Z]*//; s/bridge_id.*//; s/[a-z_]*timer *[0-9.]*//g; s/ageing_time [0-9]*//'; ip -4 -o address; \
     ip -6 -o address show scope global; ip route show table all | sed '/^broadcast/d; /^local/d; /ff00::/d; /fe80/d'";
 
 fn state() -> String {
@@ -52,8 +52,20 @@ fn set_up() {
 }
 
 /// Lifetimes go on running; everything else must be as it was.
-fn without_seconds(text: &str) -> String {
-    text.split_whitespace().filter(|word| !word.ends_with("sec")).collect::<Vec<_>>().join(" ")
+fn without_seconds(text: &str) -> Vec<String> {
+    let steady = |line: &str| -> String {
+        line.split_whitespace().filter(|word| !word.ends_with("sec")).collect::<Vec<_>>().join(" ")
+    };
+    let mut lines: Vec<String> = text.lines().map(steady).collect();
+    lines.sort();
+    lines
+}
+
+/// Fails with the lines that differ, and only those.
+fn assert_same(now: &[String], before: &[String], when: &str) {
+    let gone: Vec<_> = before.iter().filter(|line| !now.contains(line)).collect();
+    let new: Vec<_> = now.iter().filter(|line| !before.contains(line)).collect();
+    assert!(gone.is_empty() && new.is_empty(), "{when}\ngone: {gone:#?}\nnew: {new:#?}");
 }
 
 #[test]
@@ -72,7 +84,7 @@ fn whatever_was_done_is_taken_back_from_every_step() {
                 // A step of the way back may find nothing to do.
                 kernel.run(step).await.unwrap();
             }
-            assert_eq!(without_seconds(&state()), before, "after {done} steps and back");
+            assert_same(&without_seconds(&state()), &before, &format!("after {done} steps and back"));
             assert_eq!(plan.before.missing(&netlink::read_once().await.unwrap()), None);
         }
     });
@@ -106,7 +118,7 @@ fn the_bridge_takes_over_all_that_the_nic_had() {
         for step in &delete.steps {
             kernel.run(step).await.unwrap();
         }
-        assert_eq!(without_seconds(&state()), before);
+        assert_same(&without_seconds(&state()), &before, "deleted");
     });
 }
 
@@ -135,27 +147,27 @@ fn the_session_survives_and_the_old_state_comes_back_unless_confirmed() {
     let refused = lab.run("kvm1", "virt-net bridge delete br7 --yes 2>&1; echo status $?");
     assert!(refused.contains("another change") && refused.contains("status 3"), "{refused}");
     lab.run("kvm1", "sleep 6");
-    assert_eq!(state(), before, "not confirmed");
+    assert_same(&state(), &before, "not confirmed");
 
     // Asked for.
     lab.run("kvm1", &format!("{create} --confirm 60s"));
     let text = lab.run("kvm1", "virt-net rollback");
     assert!(text.contains("taken back"), "{text}");
-    assert_eq!(state(), before, "rolled back");
+    assert_same(&state(), &before, "rolled back");
 
     // The agent is killed while it waits: the next start finishes the way back.
     lab.run("kvm1", &format!("{create} --confirm 60s"));
     lab.run("kvm1", "kill -9 $(pidof virt-net)");
     let text = lab.run("kvm1", "virt-net show bridges 2>&1");
     assert!(text.contains("taken back"), "{text}");
-    assert_eq!(state(), before, "agent killed");
+    assert_same(&state(), &before, "agent killed");
 
     // Killed at some moment in the middle.
     for moment in ["0.00", "0.02", "0.04", "0.06", "0.1"] {
         lab.run("kvm1", &format!("({create} --confirm 60s >/dev/null 2>&1 &) ; \
-            for n in $(seq 400); do p=$(pgrep -f bridge-agent) && break; sleep 0.01; done; \
+            for n in $(seq 400); do p=$(pgrep -f [b]ridge-agent) && break; sleep 0.01; done; \
             sleep {moment}; kill -9 $p $(pidof virt-net) 2>/dev/null; sleep 0.2; virt-net show bridges >/dev/null 2>&1"));
-        assert_eq!(state(), before, "agent killed {moment} s after it began");
+        assert_same(&state(), &before, &format!("agent killed {moment} s after it began"));
     }
 
     // Confirmed, and deleted again.
@@ -164,7 +176,7 @@ fn the_session_survives_and_the_old_state_comes_back_unless_confirmed() {
     lab.run("kvm1", "sleep 6; ip -br address show br7 | grep 10.0.0.8/16");
     lab.run("pc", "ping -c 2 -i 0.2 -W 1 10.0.0.8");
     lab.run("kvm1", "virt-net bridge delete br7 --yes && virt-net confirm");
-    assert_eq!(state(), before, "deleted");
+    assert_same(&state(), &before, "deleted");
 
     let mut heard = String::new();
     session.stdout.take().unwrap().read_to_string(&mut heard).unwrap();

@@ -1,5 +1,6 @@
 //! Pure logic and views: no privilege, no process, no clock.
 
+mod bridge;
 mod collector;
 mod definitions;
 mod network;

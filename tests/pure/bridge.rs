@@ -1,0 +1,145 @@
+//! What is planned for a bridge of the host, and what is refused, on a recorded host: kvm1 of the lab
+//! with bridge virbr1 over eth1.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use virt_net::change::Refusal;
+use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
+use virt_net::change::bridge::{BridgePlan, BridgeWant, Step, Stp, plan};
+use virt_net::model::facts::{Facts, Recording};
+use virt_net::model::kernel::LinkKind;
+use virt_net::model::rates::History;
+use virt_net::model::{IfName, MacvtapMode, Snapshot, Timestamp, topology};
+
+fn facts() -> Facts {
+    let recording: Recording = serde_json::from_str(include_str!("../fixtures/kvm1.json")).unwrap();
+    recording.frames.into_iter().next().unwrap()
+}
+
+fn host(facts: Facts) -> Snapshot {
+    topology::join(facts, Arc::new(History::default()), None)
+}
+
+fn name(text: &str) -> IfName {
+    text.parse().unwrap()
+}
+
+fn create(snapshot: &Snapshot, bridge: &str, port: &str) -> Result<BridgePlan, Refusal> {
+    plan::plan(snapshot, &BridgeWant::Create { bridge: name(bridge), port: name(port), stp: Stp::Off })
+}
+
+fn reason(planned: Result<BridgePlan, Refusal>) -> String {
+    planned.unwrap_err().reason
+}
+
+#[test]
+fn the_bridge_gets_what_the_nic_has_and_the_way_back_is_the_reverse() {
+    let snapshot = host(facts());
+    let eth0 = snapshot.link_named(name("eth0")).unwrap();
+    let plan = create(&snapshot, "br0", "eth0").unwrap();
+    let [Step::AddBridge { mac, mtu, .. }, Step::Attach { .. }, Step::Move { from, to }] =
+        plan.steps.as_slice()
+    else {
+        panic!("{:?}", plan.steps)
+    };
+    assert_eq!((*mac, *mtu, *from, *to), (eth0.mac, eth0.mtu, name("eth0"), name("br0")));
+    assert_eq!(
+        plan.undo,
+        [
+            Step::Move { from: name("br0"), to: name("eth0") },
+            Step::Detach { port: name("eth0") },
+            Step::DeleteBridge { bridge: name("br0") },
+        ]
+    );
+    assert_eq!(plan.after.addresses, [(name("br0"), "10.0.0.8/16".parse().unwrap())]);
+    assert_eq!(plan.before.missing(&snapshot.kernel), None);
+    assert!(plan.after.missing(&snapshot.kernel).is_some());
+}
+
+#[test]
+fn the_link_of_the_session_is_a_risk() {
+    let mut facts = facts();
+    facts.host.ssh_peer = "10.0.0.1".parse().ok();
+    facts.host.ssh_link = Some(name("eth0"));
+    let risk = create(&host(facts), "br0", "eth0").unwrap().risk.unwrap();
+    assert_eq!(risk, "this path carries your session: 10.0.0.1 → eth0");
+}
+
+#[test]
+fn what_cannot_be_a_port_is_refused_with_the_reason() {
+    let snapshot = host(facts());
+    let tap = snapshot.kernel.links.iter().find(|link| link.kind == LinkKind::Tap).unwrap().name.to_string();
+    assert_eq!(reason(create(&snapshot, "br0", "eth1")), "eth1 is already a port of virbr1");
+    assert_eq!(reason(create(&snapshot, "virbr1", "eth0")), "virbr1 is there already");
+    assert_eq!(reason(create(&snapshot, "br0", "virbr0")), "virbr0 is a bridge itself");
+    assert_eq!(reason(create(&snapshot, "br0", "nope0")), "there is no link nope0");
+    assert_eq!(reason(create(&snapshot, "br0", "lo")), "loopback cannot be a port");
+    assert!(create(&snapshot, "br0", &tap).is_err());
+    let mut facts = facts();
+    let kernel = Arc::make_mut(&mut facts.kernel);
+    kernel.links.iter_mut().find(|link| link.name == name("eth0")).unwrap().wireless = true;
+    assert!(reason(create(&host(facts), "br0", "eth0")).contains("Wi-Fi"));
+}
+
+#[test]
+fn a_nic_with_macvtaps_is_refused_with_their_names() {
+    let mut facts = facts();
+    let kernel = Arc::make_mut(&mut facts.kernel);
+    let eth0 = kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().clone();
+    let mut macvtap = eth0.clone();
+    macvtap.name = name("macvtap7");
+    macvtap.index = virt_net::model::IfIndex(9_999);
+    macvtap.lower = Some(eth0.index);
+    macvtap.lower_elsewhere = false;
+    macvtap.kind = LinkKind::Macvtap { mode: MacvtapMode::Bridge };
+    kernel.links.push(macvtap);
+    assert_eq!(reason(create(&host(facts), "br0", "eth0")), "macvtaps are on eth0: macvtap7");
+}
+
+#[test]
+fn a_bridge_in_use_is_not_deleted() {
+    let snapshot = host(facts());
+    let delete = |bridge: &str| plan::plan(&snapshot, &BridgeWant::Delete { bridge: name(bridge) });
+    assert_eq!(reason(delete("virbr0")), "network default uses it");
+    assert_eq!(reason(delete("eth0")), "eth0 is no bridge");
+}
+
+#[test]
+fn a_link_with_an_address_is_no_port() {
+    let snapshot = host(facts());
+    let want = BridgeWant::AddPort { bridge: name("virbr1"), port: name("eth0") };
+    assert_eq!(reason(plan::plan(&snapshot, &want)), "eth0 has 10.0.0.8/16, which a port cannot use");
+}
+
+#[test]
+fn only_one_change_at_a_time_and_answers_are_for_one_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = Records::at(directory.path());
+    assert_eq!(records.read(), None);
+    let lock = records.lock().unwrap();
+    assert!(matches!(records.lock(), Err(RecordError::Busy)));
+    let plan = create(&host(facts()), "br0", "eth0").unwrap();
+    let record = records.prepare(plan, Duration::from_secs(60), Timestamp(7)).unwrap();
+    assert_eq!(record.progress, Progress::Prepared);
+    assert_eq!(records.read(), Some(record));
+    records.answer(Timestamp(6), Answer::Confirm).unwrap();
+    assert_eq!(records.answered(Timestamp(7)), None);
+    records.answer(Timestamp(7), Answer::Rollback).unwrap();
+    assert_eq!(records.answered(Timestamp(7)), Some(Answer::Rollback));
+    drop(lock);
+    assert!(records.lock().is_ok());
+}
+
+#[test]
+fn a_change_of_an_earlier_boot_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = Records::at(directory.path());
+    let _lock = records.lock().unwrap();
+    let plan = create(&host(facts()), "br0", "eth0").unwrap();
+    let mut record = records.prepare(plan, Duration::from_secs(60), Timestamp(7)).unwrap();
+    record.boot = "another".to_owned();
+    records.write(&record).unwrap();
+    assert_eq!(records.read(), None);
+}
