@@ -164,3 +164,26 @@ fn a_lease_is_seen_at_once_while_an_agent_hangs() {
         assert!(seen.health.libvirt.is_ok());
     }
 }
+
+/// All sources together, read for 30 s with 3 guests: this process and the daemon it asks.
+#[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
+fn idle_costs_under_one_percent_of_a_core() {
+    const SECONDS: f64 = 30.0;
+    let lab = Lab::up("idle", &[]);
+    let daemon = || -> f64 {
+        let stat = lab.run("kvm1", "cat /proc/$(pidof libvirtd)/stat");
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        fields.map(|jiffies| jiffies.parse::<f64>().unwrap() / 100.0).sum()
+    };
+    let before = daemon();
+    // `times` prints the shell's own and then its children's user and system time.
+    let printed = lab.run("kvm1", "bash -c 'virt-net dump --frames 31 >/dev/null; times'");
+    let spent = printed.lines().nth(1).unwrap().split_whitespace().map(|time| {
+        let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
+        minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+    });
+    let (own, daemon) = (spent.sum::<f64>(), daemon() - before);
+    assert!(own < SECONDS / 100.0, "virt-net used {own} s of {SECONDS} s");
+    assert!(daemon < SECONDS / 100.0, "libvirtd used {daemon} s of {SECONDS} s");
+}
