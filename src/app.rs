@@ -1,1 +1,63 @@
-//! Stub.
+//! PURE. What the screen is about: state, events, the one table of actions, and `update`, which turns
+//! an event into a new state and effects. No I/O, no clock (time comes in with events), no ratatui.
+
+pub mod action;
+pub mod form;
+pub mod key;
+pub mod rows;
+pub mod state;
+pub mod update;
+
+use std::sync::Arc;
+
+use crate::change::journal::Record;
+use crate::change::{Outcome, Plan, Progress, Refusal};
+use crate::model::{Snapshot, Timestamp};
+
+pub use action::{ACTIONS, Action, Context};
+pub use key::{Code, Key};
+pub use rows::RowId;
+pub use state::{App, Overlay, Pane};
+pub use update::update;
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size, in columns and rows.
+    Resize(u16, u16),
+    /// The host was read.
+    Snapshot(Arc<Snapshot>),
+    /// A second passed.
+    Clock(Timestamp),
+    /// A running change has news.
+    Progress(Progress),
+    /// The running change ended.
+    Outcome(Box<Outcome>),
+    /// What the last change's undo would be.
+    Undo(Box<Result<(Record, Plan), Refusal>>),
+    /// Something the operator should know.
+    Message(String),
+}
+
+/// What the outside shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// End the program.
+    Quit,
+    /// Stop as ctrl-Z does.
+    Suspend,
+    /// Ask the terminal for its size and draw everything anew.
+    Repaint,
+    /// Read everything again.
+    Refresh,
+    /// Carry a plan out; with the record it takes back, if it is an undo.
+    Apply(Box<Plan>, Option<Box<Record>>),
+    /// Find out what the undo of the last change would be.
+    PlanUndo,
+    /// Let the terminal report the mouse, or no more.
+    Mouse(state::Mouse),
+}

@@ -106,7 +106,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         bridge::look_after().await;
     }
     match cli.command {
-        None => Ok(ExitStatus::Usage),
+        None => crate::run::run(&options).await,
         Some(Command::Show(args)) => show::run(&args, &options).await,
         Some(Command::Switch(args)) => switch::run(&args, &options).await,
         Some(Command::Network(command)) => network::run(&command, &options).await,
@@ -147,7 +147,7 @@ fn json_text(value: &impl serde::Serialize) -> Result<String> {
 }
 
 /// Writes a line to standard error; nothing can be done where that fails.
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "virt-net: {text}");
 }
 

@@ -1,1 +1,231 @@
-//! Stub.
+//! The only loop: keys, snapshots, the clock, signals and the news of a running change become events;
+//! effects are carried out; a frame is drawn when something changed.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use color_eyre::eyre::{Result, WrapErr as _};
+use crossterm::event::EventStream;
+use futures_util::StreamExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::app::{App, Effect, Event, update};
+use crate::change::apply::{self, Tools};
+use crate::change::journal::{Journal, Record};
+use crate::change::{Outcome, Plan, Refusal};
+use crate::cli::{ExitStatus, complain};
+use crate::source::{self, SourceOptions, Sources, now};
+use crate::term::{Screen, translate};
+use crate::ui;
+use crate::ui::glyphs::Glyphs;
+use crate::ui::theme::Theme;
+
+/// Time between two frames that no key asked for.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Opens the screen; returns when it is closed.
+///
+/// # Errors
+/// The terminal cannot be used, or a recording cannot be read.
+pub async fn run(options: &SourceOptions) -> Result<ExitStatus> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        complain("the screen needs a terminal; `virt-net show` prints the same");
+        return Ok(ExitStatus::Usage);
+    }
+    let sources = source::start(options).wrap_err("read the recording")?;
+    let screen = Screen::enter().wrap_err("take the terminal")?;
+    let app = App::new(sources.snapshots.borrow().clone(), now(), Screen::size());
+    let (events, inbox) = mpsc::unbounded_channel();
+    let mut session = Session { app, sources, screen, events, look: Look::of_environment() };
+    session.tell_half_done();
+    // A change runs beside the loop, on the same thread.
+    let ended = LocalSet::new().run_until(session.go_on(inbox)).await;
+    let Session { app, screen, .. } = session;
+    drop(screen);
+    if app.is_changing() {
+        complain("a change was running when the terminal went");
+    }
+    ended
+}
+
+/// How this terminal is drawn to.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    theme: Theme,
+    glyphs: Glyphs,
+}
+
+impl Look {
+    fn of_environment() -> Self {
+        let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = value("LC_ALL").or_else(|| value("LC_CTYPE")).or_else(|| value("LANG"));
+        let theme = if value("NO_COLOR").is_some() { Theme::Mono } else { Theme::Ansi };
+        let glyphs = Glyphs::of(&locale.unwrap_or_default(), &value("TERM").unwrap_or_default());
+        Self { theme, glyphs }
+    }
+}
+
+/// Whether the loop goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Wait,
+    End,
+}
+
+struct Session {
+    app: App,
+    sources: Sources,
+    screen: Screen,
+    events: mpsc::UnboundedSender<Event>,
+    look: Look,
+}
+
+impl Session {
+    async fn go_on(&mut self, mut inbox: mpsc::UnboundedReceiver<Event>) -> Result<ExitStatus> {
+        let mut keys = EventStream::new();
+        let mut snapshots = self.sources.snapshots.clone();
+        let mut clock = tokio::time::interval(Duration::from_secs(1));
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut drawn = Instant::now();
+        let mut is_dirty = true;
+        self.draw()?;
+        loop {
+            let mut is_key = false;
+            let event = tokio::select! {
+                biased;
+                _ = hang_up.recv() => break,
+                _ = terminate.recv() => break,
+                key = keys.next() => match key {
+                    Some(Ok(key)) => {
+                        is_key = true;
+                        translate(key)
+                    }
+                    // The terminal is gone: its reader would report nothing and spin.
+                    Some(Err(_)) | None => break,
+                },
+                Some(event) = inbox.recv() => Some(event),
+                Ok(()) = snapshots.changed() => {
+                    let snapshot = snapshots.borrow_and_update();
+                    Some(Event::Snapshot(Arc::clone(&snapshot)))
+                }
+                _ = clock.tick() => Some(Event::Clock(now())),
+                () = tokio::time::sleep_until(drawn + FRAME), if is_dirty => None,
+            };
+            if let Some(event) = event {
+                is_dirty = true;
+                for effect in update(&mut self.app, event) {
+                    if self.carry_out(effect)? == Next::End {
+                        return Ok(ExitStatus::Done);
+                    }
+                }
+            }
+            if is_dirty && (is_key || drawn.elapsed() >= FRAME) {
+                if self.draw().is_err() {
+                    break;
+                }
+                drawn = Instant::now();
+                is_dirty = false;
+            }
+        }
+        drop(keys);
+        self.finish_change(&mut inbox).await;
+        Ok(ExitStatus::Done)
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        let (app, look) = (&self.app, self.look);
+        self.screen.draw(|frame| ui::draw(app, look.theme, look.glyphs, frame))?;
+        Ok(())
+    }
+
+    /// Without a terminal: a change that runs is brought to its end first.
+    async fn finish_change(&mut self, inbox: &mut mpsc::UnboundedReceiver<Event>) {
+        while self.app.is_changing() {
+            let Some(event) = inbox.recv().await else { return };
+            let _ = update(&mut self.app, event);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<Next> {
+        match effect {
+            Effect::Quit => return Ok(Next::End),
+            Effect::Suspend => self.screen.suspend()?,
+            Effect::Repaint => self.screen.repaint()?,
+            Effect::Refresh => self.sources.refresh(),
+            Effect::Mouse(mouse) => Screen::mouse(mouse)?,
+            Effect::Apply(plan, record) => self.apply(*plan, record),
+            Effect::PlanUndo => self.plan_undo(),
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Starts a change; its news and its end come as events.
+    fn apply(&self, plan: Plan, record: Option<Box<Record>>) {
+        let events = self.events.clone();
+        let tools = self.tools();
+        tokio::task::spawn_local(async move {
+            let outcome = match tools {
+                Ok(tools) => {
+                    let (tell, mut news) = mpsc::unbounded_channel();
+                    let forward = events.clone();
+                    tokio::spawn(async move {
+                        while let Some(progress) = news.recv().await {
+                            let _ = forward.send(Event::Progress(progress));
+                        }
+                    });
+                    let outcome = apply::run(&plan, &tools, &tell).await;
+                    if let (Outcome::Verified { .. }, Some(record)) = (&outcome, record) {
+                        apply::mark_undone(&tools.journal, *record);
+                    }
+                    outcome
+                }
+                Err(refusal) => Outcome::Refused(refusal),
+            };
+            let _ = events.send(Event::Outcome(Box::new(outcome)));
+        });
+    }
+
+    fn plan_undo(&self) {
+        let found =
+            self.tools().and_then(|tools| apply::plan_undo(&tools.snapshots.borrow(), &tools.journal));
+        let _ = self.events.send(Event::Undo(Box::new(found)));
+    }
+
+    fn tools(&self) -> Result<Tools, Refusal> {
+        let refuse = |reason: String, way_out: &str| Refusal {
+            what: "change the host".to_owned(),
+            reason,
+            way_out: way_out.to_owned(),
+        };
+        if self.sources.updates.is_none() {
+            return Err(refuse("this is a recording".to_owned(), "start virt-net without --replay"));
+        }
+        let journal =
+            Journal::open().map_err(|error| refuse(error.to_string(), "get the right to write there"))?;
+        Ok(Tools {
+            uri: self.sources.uri.clone(),
+            snapshots: self.sources.snapshots.clone(),
+            updates: self.sources.updates.clone(),
+            journal,
+        })
+    }
+
+    fn tell_half_done(&self) {
+        if self.sources.updates.is_none() {
+            return;
+        }
+        for record in Journal::peek().half_done() {
+            let plan = &record.plan;
+            let text = format!(
+                "an earlier change ended half way ({} {}: {}); u puts it right",
+                plan.guest, plan.nic.mac, plan.title
+            );
+            let _ = self.events.send(Event::Message(text));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! PURE. The one table of actions: it feeds the keymap, the footer, the help, the README and the man page.
+
+use super::key::Key;
+
+/// Everything a key can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// End.
+    Quit,
+    /// Help.
+    Help,
+    /// Cursor up.
+    Up,
+    /// Cursor down.
+    Down,
+    /// A page up.
+    PageUp,
+    /// A page down.
+    PageDown,
+    /// First row.
+    First,
+    /// Last row.
+    Last,
+    /// Next pane.
+    NextPane,
+    /// Previous pane.
+    PreviousPane,
+    /// The NICs.
+    Nics,
+    /// The bridges.
+    Bridges,
+    /// The rules.
+    Rules,
+    /// The networks.
+    Networks,
+    /// Detail of the row.
+    Detail,
+    /// Switch the NIC.
+    Switch,
+    /// Take the last change back.
+    Undo,
+    /// The running or last change.
+    Change,
+    /// Filter.
+    Filter,
+    /// Another sort column.
+    Sort,
+    /// The other sort direction.
+    Reverse,
+    /// Stop the figures.
+    Freeze,
+    /// Read again.
+    Refresh,
+    /// Messages.
+    Messages,
+    /// Mouse on and off.
+    Mouse,
+    /// Draw anew.
+    Repaint,
+    /// Suspend.
+    Suspend,
+    /// Close.
+    Close,
+    /// Apply the plan.
+    Apply,
+    /// When it takes effect.
+    When,
+    /// Macvtap mode.
+    Mode,
+    /// NIC model.
+    Model,
+    /// Link bounce.
+    Bounce,
+    /// Whole diff.
+    Diff,
+    /// Commands.
+    Commands,
+}
+
+/// Where keys mean something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// Everywhere but in a text field.
+    Everywhere,
+    /// The panes.
+    Panes,
+    /// A box with text to scroll.
+    Text,
+    /// The switch form.
+    Switch,
+    /// A question about a plan.
+    Confirm,
+    /// The steps of a change.
+    Steps,
+}
+
+impl Context {
+    /// The heading in the help.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "everywhere",
+            Self::Panes => "panes",
+            Self::Text => "a box with text",
+            Self::Switch => "the switch form",
+            Self::Confirm => "a question",
+            Self::Steps => "a change and its steps",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Spec {
+    /// What.
+    pub action: Action,
+    /// Where.
+    pub context: Context,
+    /// Default keys, the first is the one shown.
+    pub keys: &'static [&'static str],
+    /// A word or two for the footer; empty when it is not worth its room there.
+    pub short: &'static str,
+    /// One line for the help.
+    pub doc: &'static str,
+}
+
+const fn spec(
+    context: Context,
+    action: Action,
+    keys: &'static [&'static str],
+    short: &'static str,
+    doc: &'static str,
+) -> Spec {
+    Spec { action, context, keys, short, doc }
+}
+
+/// The table.
+pub const ACTIONS: &[Spec] = &[
+    spec(
+        Context::Panes,
+        Action::Switch,
+        &["s"],
+        "switch",
+        "plug the NIC into another network, bridge or macvtap",
+    ),
+    spec(Context::Panes, Action::Detail, &["Enter"], "details", "all about the row"),
+    spec(Context::Panes, Action::Undo, &["u"], "undo", "take the last change back, with a preview"),
+    spec(
+        Context::Panes,
+        Action::Filter,
+        &["/"],
+        "filter",
+        "show only rows with this text; Esc shows all again",
+    ),
+    spec(Context::Panes, Action::Sort, &["o"], "sort", "sort the NICs by the next column"),
+    spec(Context::Panes, Action::Reverse, &["O"], "", "turn the order round"),
+    spec(Context::Panes, Action::Freeze, &["Space"], "freeze", "stop the figures where they are, and go on"),
+    spec(Context::Panes, Action::Up, &["Up", "k"], "", "up"),
+    spec(Context::Panes, Action::Down, &["Down", "j"], "", "down"),
+    spec(Context::Panes, Action::PageUp, &["PageUp", "Ctrl-b"], "", "a page up"),
+    spec(Context::Panes, Action::PageDown, &["PageDown", "Ctrl-f"], "", "a page down"),
+    spec(Context::Panes, Action::First, &["Home", "g"], "", "first row"),
+    spec(Context::Panes, Action::Last, &["End", "G"], "", "last row"),
+    spec(Context::Panes, Action::NextPane, &["Tab", "Right", "l"], "pane", "next pane"),
+    spec(Context::Panes, Action::PreviousPane, &["Shift-Tab", "Left", "h"], "", "previous pane"),
+    spec(Context::Panes, Action::Nics, &["1"], "", "NICs"),
+    spec(Context::Panes, Action::Bridges, &["2"], "", "bridges and ports"),
+    spec(Context::Panes, Action::Rules, &["3"], "", "NAT rules"),
+    spec(Context::Panes, Action::Networks, &["4"], "", "networks"),
+    spec(Context::Panes, Action::Change, &["c"], "", "the running or last change and its steps"),
+    spec(Context::Panes, Action::Messages, &["m"], "", "messages so far"),
+    spec(Context::Panes, Action::Refresh, &["r"], "", "read everything again now"),
+    spec(
+        Context::Panes,
+        Action::Mouse,
+        &["M"],
+        "",
+        "mouse wheel on and off (off: the terminal's own copying works)",
+    ),
+    spec(Context::Everywhere, Action::Help, &["?"], "all keys", "this list"),
+    spec(Context::Everywhere, Action::Repaint, &["Ctrl-l"], "", "draw the screen anew"),
+    spec(Context::Everywhere, Action::Suspend, &["Ctrl-z"], "", "suspend; fg comes back"),
+    spec(Context::Panes, Action::Quit, &["q", "Ctrl-c"], "quit", "quit; a running change is finished first"),
+    spec(Context::Text, Action::Close, &["Esc", "q", "Enter"], "close", "close"),
+    spec(Context::Text, Action::Up, &["Up", "k"], "scroll", "scroll up"),
+    spec(Context::Text, Action::Down, &["Down", "j"], "", "scroll down"),
+    spec(Context::Text, Action::PageUp, &["PageUp", "Ctrl-b"], "", "a page up"),
+    spec(Context::Text, Action::PageDown, &["PageDown", "Ctrl-f", "Space"], "", "a page down"),
+    spec(Context::Text, Action::First, &["Home", "g"], "", "to the top"),
+    spec(Context::Text, Action::Last, &["End", "G"], "", "to the end"),
+    spec(Context::Switch, Action::Apply, &["Enter"], "apply", "do what the preview says"),
+    spec(
+        Context::Switch,
+        Action::Close,
+        &["Esc", "q"],
+        "leave everything as it is",
+        "close; nothing is changed",
+    ),
+    spec(Context::Switch, Action::Up, &["Up", "k"], "", "target above"),
+    spec(Context::Switch, Action::Down, &["Down", "j"], "", "target below"),
+    spec(Context::Switch, Action::When, &["w"], "when", "now and at next boot, or next boot only"),
+    spec(Context::Switch, Action::Mode, &["m"], "", "macvtap mode: bridge, vepa, private, passthrough"),
+    spec(Context::Switch, Action::Model, &["M"], "", "NIC model"),
+    spec(Context::Switch, Action::Bounce, &["b"], "", "how long the link goes down, or not at all"),
+    spec(Context::Switch, Action::Diff, &["x"], "diff", "the whole definition before and after"),
+    spec(Context::Switch, Action::Commands, &["c"], "commands", "the same with virsh"),
+    spec(Context::Confirm, Action::Apply, &["Enter"], "do it", "do what the preview says"),
+    spec(
+        Context::Confirm,
+        Action::Close,
+        &["Esc", "q"],
+        "leave everything as it is",
+        "close; nothing is changed",
+    ),
+    spec(Context::Steps, Action::Undo, &["u"], "undo", "take this change back, with a preview"),
+    spec(
+        Context::Steps,
+        Action::Close,
+        &["Esc", "q", "Enter"],
+        "close",
+        "close; a running change goes on in the background",
+    ),
+];
+
+/// What a key means in a context.
+#[must_use]
+pub fn find(key: Key, context: Context) -> Option<Action> {
+    let here = |spec: &&Spec| spec.context == context || spec.context == Context::Everywhere;
+    ACTIONS
+        .iter()
+        .filter(here)
+        .find(|spec| spec.keys.iter().any(|name| Key::parse(name) == Some(key)))
+        .map(|spec| spec.action)
+}

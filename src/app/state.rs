@@ -1,0 +1,300 @@
+//! PURE. The state of the screen. Selection is by identity, overlays are a stack of one enum, a
+//! question holds the plan it is about.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::form::SwitchForm;
+use super::rows::{self, RowId};
+use crate::app::Context;
+use crate::change::journal::Record;
+use crate::change::{Outcome, Plan, Step, StepState};
+use crate::model::{Snapshot, Timestamp};
+
+/// The panes, in the order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pane {
+    /// Guests' NICs.
+    Nics,
+    /// Bridges and their ports.
+    Bridges,
+    /// Firewall rules.
+    Rules,
+    /// libvirt networks.
+    Networks,
+}
+
+impl Pane {
+    /// All, in order.
+    pub const ALL: [Self; 4] = [Self::Nics, Self::Bridges, Self::Rules, Self::Networks];
+
+    /// Its position.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its title.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Nics => "NICs",
+            Self::Bridges => "Bridges and ports",
+            Self::Rules => "NAT rules",
+            Self::Networks => "Networks",
+        }
+    }
+}
+
+/// Order of the NICs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// By guest.
+    #[default]
+    Guest,
+    /// By guest, last first.
+    GuestDown,
+    /// By state.
+    State,
+    /// By state, last first.
+    StateDown,
+    /// Most received first.
+    Rx,
+    /// Least received first.
+    RxDown,
+    /// Most sent first.
+    Tx,
+    /// Least sent first.
+    TxDown,
+}
+
+impl Sort {
+    /// By the next column.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Guest | Self::GuestDown => Self::State,
+            Self::State | Self::StateDown => Self::Rx,
+            Self::Rx | Self::RxDown => Self::Tx,
+            Self::Tx | Self::TxDown => Self::Guest,
+        }
+    }
+
+    /// The other way round.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Guest => Self::GuestDown,
+            Self::GuestDown => Self::Guest,
+            Self::State => Self::StateDown,
+            Self::StateDown => Self::State,
+            Self::Rx => Self::RxDown,
+            Self::RxDown => Self::Rx,
+            Self::Tx => Self::TxDown,
+            Self::TxDown => Self::Tx,
+        }
+    }
+
+    /// For the title of the pane.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Guest => "guest ▲",
+            Self::GuestDown => "guest ▼",
+            Self::State => "state ▲",
+            Self::StateDown => "state ▼",
+            Self::Rx => "rx/s ▼",
+            Self::RxDown => "rx/s ▲",
+            Self::Tx => "tx/s ▼",
+            Self::TxDown => "tx/s ▲",
+        }
+    }
+}
+
+/// Whether the terminal reports the mouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mouse {
+    /// It does not: the terminal's own selecting and copying works.
+    #[default]
+    Off,
+    /// The wheel moves the cursor.
+    On,
+}
+
+/// Something on top of the panes.
+#[derive(Debug, Clone)]
+pub enum Overlay {
+    /// The keys.
+    Help {
+        /// First line shown.
+        scroll: usize,
+    },
+    /// All about a row.
+    Detail {
+        /// Which.
+        row: RowId,
+        /// First line shown.
+        scroll: usize,
+    },
+    /// The switch form.
+    Switch(Box<SwitchForm>),
+    /// A question about a plan.
+    Confirm {
+        /// What is asked.
+        title: String,
+        /// What would be done.
+        plan: Box<Plan>,
+        /// The change that it takes back.
+        record: Option<Box<Record>>,
+    },
+    /// The steps of the running or last change.
+    Steps,
+    /// Messages so far.
+    Messages {
+        /// First line shown.
+        scroll: usize,
+    },
+    /// Quit although a change is running?
+    QuitWhileChanging,
+}
+
+impl Overlay {
+    /// Which keys count.
+    #[must_use]
+    pub const fn context(&self) -> Context {
+        match self {
+            Self::Help { .. } | Self::Detail { .. } | Self::Messages { .. } => Context::Text,
+            Self::Switch(_) => Context::Switch,
+            Self::Confirm { .. } | Self::QuitWhileChanging => Context::Confirm,
+            Self::Steps => Context::Steps,
+        }
+    }
+}
+
+/// A change that runs or ran.
+#[derive(Debug, Clone)]
+pub struct ChangeRun {
+    /// What is done.
+    pub plan: Plan,
+    /// Each step with its state; `None` when it has not begun.
+    pub steps: Vec<(Step, Option<StepState>)>,
+    /// How it ended; `None` while it runs.
+    pub outcome: Option<Outcome>,
+}
+
+/// The whole state.
+#[derive(Debug)]
+pub struct App {
+    live: Arc<Snapshot>,
+    frozen: Option<Arc<Snapshot>>,
+    /// The wall clock.
+    pub now: Timestamp,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// The pane with the cursor.
+    pub focus: Pane,
+    /// The selected row of each pane.
+    pub selected: [Option<RowId>; 4],
+    /// Only rows with this text.
+    pub filter: String,
+    /// The filter is being typed.
+    pub filtering: bool,
+    /// Order of the NICs.
+    pub sort: Sort,
+    /// On top of the panes, the last one topmost.
+    pub overlays: Vec<Overlay>,
+    /// The running or last change.
+    pub change: Option<ChangeRun>,
+    /// What was said, newest last.
+    pub messages: VecDeque<(Timestamp, String)>,
+    /// The newest message is still shown in the footer.
+    pub message_shown: bool,
+    /// Whether the mouse is reported.
+    pub mouse: Mouse,
+    /// Quit as soon as the change ends.
+    pub quit_after_change: bool,
+}
+
+impl App {
+    /// Messages kept.
+    const MESSAGES: usize = 500;
+
+    /// The state at start.
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>, now: Timestamp, size: (u16, u16)) -> Self {
+        Self {
+            live: snapshot,
+            frozen: None,
+            now,
+            size,
+            focus: Pane::Nics,
+            selected: [const { None }; 4],
+            filter: String::new(),
+            filtering: false,
+            sort: Sort::default(),
+            overlays: Vec::new(),
+            change: None,
+            messages: VecDeque::new(),
+            message_shown: false,
+            mouse: Mouse::default(),
+            quit_after_change: false,
+        }
+    }
+
+    /// What is shown: the newest snapshot, or the one that was frozen.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        self.frozen.as_ref().unwrap_or(&self.live)
+    }
+
+    /// The newest snapshot, whatever is shown: what plans are made from.
+    #[must_use]
+    pub const fn live(&self) -> &Arc<Snapshot> {
+        &self.live
+    }
+
+    /// The figures are stopped.
+    #[must_use]
+    pub const fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    pub(super) fn take(&mut self, snapshot: Arc<Snapshot>) {
+        self.live = snapshot;
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.frozen = match self.frozen {
+            None => Some(Arc::clone(&self.live)),
+            Some(_) => None,
+        };
+    }
+
+    /// The selected row of a pane: what was chosen, or the first one when that is gone.
+    #[must_use]
+    pub fn cursor(&self, pane: Pane) -> Option<RowId> {
+        let rows = rows::rows(self, pane);
+        let chosen = self.selected.get(pane.index()).and_then(Option::as_ref);
+        chosen.filter(|chosen| rows.contains(chosen)).or_else(|| rows.first()).cloned()
+    }
+
+    /// A change is under way.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.change.as_ref().is_some_and(|change| change.outcome.is_none())
+    }
+
+    /// Which keys count now.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.overlays.last().map_or(Context::Panes, Overlay::context)
+    }
+
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        if self.messages.len() == Self::MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back((self.now, text.into()));
+        self.message_shown = true;
+    }
+}

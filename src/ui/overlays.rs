@@ -1,0 +1,209 @@
+//! PURE. Boxes on top of the panes: help, details, the switch form, questions, the steps of a change.
+
+mod detail;
+mod switch;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget as _};
+
+use super::text::{escape, fit, span, truncate, width};
+use super::theme::{Role, Theme};
+use crate::app::action::{ACTIONS, Context};
+use crate::app::state::ChangeRun;
+use crate::app::{App, Overlay};
+use crate::change::{Outcome, StepState};
+
+pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+    for overlay in &app.overlays {
+        match overlay {
+            Overlay::Help { scroll } => {
+                show(" Keys ", help(app, theme), *scroll, theme, area, frame);
+            }
+            Overlay::Messages { scroll } => {
+                show(" Messages ", messages(app, theme), *scroll, theme, area, frame);
+            }
+            Overlay::Detail { row, scroll } => {
+                let (title, lines) =
+                    detail::lines(app, row, theme, usize::from(area.width).saturating_sub(4));
+                show(&title, lines, *scroll, theme, area, frame);
+            }
+            Overlay::Switch(form) => switch::draw(app, form, theme, area, frame),
+            Overlay::Confirm { title, plan, .. } => {
+                let lines = switch::plan_lines(plan, theme, usize::from(area.width).saturating_sub(6));
+                show(&format!(" {} ", escape(title)), lines, 0, theme, area, frame);
+            }
+            Overlay::Steps => {
+                if let Some(change) = &app.change {
+                    show(" Change ", steps(change, theme), 0, theme, area, frame);
+                }
+            }
+            Overlay::QuitWhileChanging => {
+                let lines = vec![
+                    Line::styled(" A change is running.", theme.style(Role::Warn)),
+                    Line::raw(""),
+                    Line::raw(" Enter   quit as soon as it has ended"),
+                    Line::raw(" Esc     stay"),
+                ];
+                show(" Quit ", lines, 0, theme, area, frame);
+            }
+        }
+    }
+}
+
+/// A box in the middle, as large as its text, scrolled.
+fn show(title: &str, lines: Vec<Line<'_>>, scroll: usize, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+    let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(width(title));
+    let columns = u16::try_from(longest + 3).unwrap_or(u16::MAX).clamp(40.min(area.width), area.width);
+    let rows = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
+    let inner = frame_box(title, columns, rows, theme, area, frame);
+    let visible = usize::from(inner.height);
+    let first = scroll.min(lines.len().saturating_sub(visible));
+    let below = lines.len().saturating_sub(first + visible);
+    let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(visible).collect();
+    Paragraph::new(shown).render(inner, frame.buffer_mut());
+    if below > 0 {
+        let text = format!(" {below} more ▼ ");
+        let x = inner.right().saturating_sub(u16::try_from(width(&text)).unwrap_or(0));
+        frame.buffer_mut().set_string(x, inner.bottom(), text, theme.style(Role::Key));
+    }
+}
+
+/// Clears a box of this size in the middle, frames it, and gives its inside.
+fn frame_box(title: &str, columns: u16, rows: u16, theme: Theme, area: Rect, frame: &mut Frame<'_>) -> Rect {
+    let (columns, rows) = (columns.min(area.width), rows.min(area.height));
+    let rect = Rect {
+        x: area.x + (area.width - columns) / 2,
+        y: area.y + (area.height - rows) / 2,
+        width: columns,
+        height: rows,
+    };
+    let title = truncate(title, usize::from(columns).saturating_sub(2), '…').into_owned();
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(theme.style(Role::Focus))
+        .title(Span::styled(title, theme.style(Role::Title)));
+    let inner = block.inner(rect);
+    Clear.render(rect, frame.buffer_mut());
+    block.render(rect, frame.buffer_mut());
+    inner
+}
+
+/// All keys of the context below the help first, then the others.
+fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
+    let below = app.overlays.iter().rev().find(|overlay| !matches!(overlay, Overlay::Help { .. }));
+    let first = below.map_or(Context::Panes, Overlay::context);
+    let mut contexts = vec![
+        first,
+        Context::Panes,
+        Context::Everywhere,
+        Context::Switch,
+        Context::Steps,
+        Context::Confirm,
+        Context::Text,
+    ];
+    let mut seen = Vec::new();
+    contexts.retain(|context| {
+        let new = !seen.contains(context);
+        seen.push(*context);
+        new
+    });
+    let mut lines = Vec::new();
+    for context in contexts {
+        if !lines.is_empty() {
+            lines.push(Line::raw(""));
+        }
+        lines.push(Line::styled(format!(" {}", context.title()), theme.style(Role::Heading)));
+        for spec in ACTIONS.iter().filter(|spec| spec.context == context) {
+            lines.push(Line::from(vec![
+                Span::styled(format!("  {}", fit(&spec.keys.join(" "), 22, '…')), theme.style(Role::Key)),
+                Span::raw(spec.doc),
+            ]));
+        }
+    }
+    lines.push(Line::raw(""));
+    lines.push(Line::styled(" addresses", theme.style(Role::Heading)));
+    lines.push(Line::raw(
+        "  L DHCP lease   A guest agent   N neighbour table   D seen packet   ? no longer fits",
+    ));
+    lines.push(Line::raw("  ⧗ the next boot differs   rx, tx: the guest's (an uplink's: the host's)"));
+    lines
+}
+
+fn messages<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
+    if app.messages.is_empty() {
+        return vec![Line::styled(" nothing yet", theme.style(Role::Dim))];
+    }
+    let line = |(at, text): &(crate::model::Timestamp, String)| {
+        Line::from(vec![
+            Span::styled(format!(" {:>12} ago  ", span(app.now.millis_since(*at))), theme.style(Role::Dim)),
+            Span::raw(escape(text).into_owned()),
+        ])
+    };
+    app.messages.iter().rev().map(line).collect()
+}
+
+/// ```text
+/// │ ✔ next boot   bridge virbr1                                   3 ms │
+/// │ ◐ address     waiting …                                            │
+/// ```
+fn steps<'a>(change: &ChangeRun, theme: Theme) -> Vec<Line<'a>> {
+    let mut lines = vec![
+        Line::styled(
+            format!(
+                " {} {}: {}",
+                escape(&change.plan.guest),
+                change.plan.nic.mac,
+                escape(&change.plan.title)
+            ),
+            theme.style(Role::Strong),
+        ),
+        Line::raw(""),
+    ];
+    for (step, state) in &change.steps {
+        let (glyph, role, text, time) = match state {
+            None => (" ", Role::Dim, step.text.clone(), String::new()),
+            Some(StepState::Running) => ("◐", Role::Warn, step.text.clone(), String::new()),
+            Some(StepState::Waiting { text }) => ("◐", Role::Warn, text.clone(), String::new()),
+            Some(StepState::Done { proof, millis }) => ("✔", Role::Good, proof.clone(), duration(*millis)),
+            Some(StepState::Unknown { text }) => ("–", Role::Dim, text.clone(), String::new()),
+            Some(StepState::Failed { reason }) => ("✖", Role::Bad, reason.clone(), String::new()),
+        };
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {glyph} "), theme.style(role)),
+            Span::raw(fit(step.id.word(), 11, '…')),
+            Span::raw(fit(&escape(&text), 48.max(width(&text)), '…')),
+            Span::styled(format!("{time:>9} "), theme.style(Role::Dim)),
+        ]));
+    }
+    lines.push(Line::raw(""));
+    match &change.outcome {
+        None => {
+            lines.push(Line::styled(" running; Esc closes this, the change goes on", theme.style(Role::Dim)));
+        }
+        Some(Outcome::Verified { .. }) => {
+            lines.push(Line::styled(" ✔ verified by the kernel; u takes it back", theme.style(Role::Good)));
+        }
+        Some(Outcome::Reverted { why }) => {
+            lines.push(Line::styled(" ▲ everything is as it was", theme.style(Role::Warn)));
+            lines.push(Line::raw(format!("   because {}", escape(why))));
+        }
+        Some(Outcome::Refused(refusal)) => {
+            lines.push(Line::styled(" ▲ nothing was changed", theme.style(Role::Warn)));
+            lines.push(Line::raw(format!("   because {}", escape(&refusal.reason))));
+            lines.push(Line::raw(format!("   {}", escape(&refusal.way_out))));
+        }
+        Some(Outcome::Failed { why, state }) => {
+            lines.push(Line::styled(" ✖ failed, and not put back", theme.style(Role::Bad)));
+            lines.push(Line::raw(format!("   because {}", escape(why))));
+            lines.push(Line::raw(format!("   {}", escape(state))));
+        }
+    }
+    lines
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown in tenths of a second")]
+fn duration(millis: u64) -> String {
+    if millis < 1000 { format!("{millis} ms") } else { format!("{:.1} s", millis as f64 / 1000.0) }
+}

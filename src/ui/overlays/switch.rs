@@ -1,0 +1,227 @@
+//! PURE. The switch form: choose, see what it means, then decide.
+//!
+//! ```text
+//! ╭ Switch centos7 · vnet0 · 52:54:00:aa:fc:1c ───────────────────────────────╮
+//! │ now   network default                                                     │
+//! │ to    network  default   nat  virbr0                 ● here               │
+//! │     ▸ bridge   virbr1    uplink eth1                 live                 │
+//! │       macvtap  eth1      –                           port of virbr1: …    │
+//! │ when  now and at next boot   model virtio   link bounce 6 s               │
+//! ├───────────────────────────────────────────────────────────────────────────┤
+//! │ consequences, diff or commands                                            │
+//! ╰───────────────────────────────────────────────────────────────────────────╯
+//! ```
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget as _};
+use similar::{ChangeTag, TextDiff};
+
+use super::frame_box;
+use crate::app::App;
+use crate::app::form::{Preview, SwitchForm};
+use crate::change::{Availability, Bounce, Choice, Edit, Plan, Refusal, Target, When};
+use crate::ui::text::{escape, fit, truncate, width};
+use crate::ui::theme::{Role, Theme};
+use crate::ui::words;
+
+pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+    let Some(nic) = app.live().nic(form.nic) else { return };
+    let title = format!(" Switch {} · {} · {} ", escape(&nic.guest), words::nic_name(nic), nic.id.mac);
+    let columns = area.width.min(106);
+    let room = usize::from(columns).saturating_sub(4);
+    let settings = settings(form, nic.config().and_then(|config| config.model.clone()), theme);
+    let below = preview(form, theme, room);
+    let choices: Vec<Line<'_>> =
+        form.choices.iter().enumerate().map(|(at, one)| choice(one, form, at, theme, room)).collect();
+    // now, choices, settings, rule, preview, frame: the list gives way before the preview does.
+    let wanted = 1 + choices.len() + 2 + below.len() + 2;
+    let rows = u16::try_from(wanted).unwrap_or(u16::MAX).min(area.height);
+    let inner = frame_box(&title, columns, rows, theme, area, frame);
+    let total = usize::from(inner.height);
+    let for_preview = below.len().min(total.saturating_sub(3 + 3));
+    let for_choices = choices.len().min(total.saturating_sub(3 + for_preview));
+    let first = form.cursor.saturating_sub(for_choices.saturating_sub(1));
+    let now = nic.source().map(words::source).unwrap_or_default();
+    let mut lines = vec![Line::from(vec![Span::styled(" now   ", theme.style(Role::Dim)), Span::raw(now)])];
+    lines.extend(choices.into_iter().skip(first).take(for_choices));
+    lines.push(settings);
+    lines.push(Line::styled("─".repeat(usize::from(inner.width)), theme.style(Role::Border)));
+    let left = total.saturating_sub(lines.len());
+    lines.extend(below.into_iter().take(left));
+    Paragraph::new(lines).render(inner, frame.buffer_mut());
+}
+
+fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room: usize) -> Line<'a> {
+    let selected = at == form.cursor;
+    let (state, role) = match &choice.availability {
+        Availability::Here => ("● here".to_owned(), Role::Good),
+        Availability::Live => ("live".to_owned(), Role::Text),
+        Availability::HotReplug => ("hot-replug".to_owned(), Role::Warn),
+        Availability::NextBoot(reason) => (format!("next boot: {reason}"), Role::Text),
+        Availability::Refused { reason, way_out } => (format!("– {reason}: {way_out}"), Role::Dim),
+    };
+    let (kind, name) = match &choice.target {
+        Target::Network { network } => ("network", escape(network).into_owned()),
+        Target::Bridge { bridge } => ("bridge", bridge.to_string()),
+        Target::Macvtap { lower, mode } => {
+            let mode = if selected { form.mode } else { *mode };
+            ("macvtap", format!("{lower} ({})", mode.word()))
+        }
+    };
+    let label = if at == 0 { " to  " } else { "     " };
+    let pointer = if selected { "▸ " } else { "  " };
+    let text =
+        format!("{} {} {} ", fit(kind, 8, '…'), fit(&name, 20, '…'), fit(&escape(&choice.detail), 30, '…'));
+    let used = width(label) + 2 + width(&text);
+    let state = truncate(&escape(&state), room.saturating_sub(used), '…').into_owned();
+    let greyed = matches!(choice.availability, Availability::Refused { .. });
+    let style = match (selected, greyed) {
+        (true, _) => theme.style(Role::Selected),
+        (false, true) => theme.style(Role::Dim),
+        (false, false) => theme.style(Role::Text),
+    };
+    let state_style = if selected { style } else { theme.style(role) };
+    Line::from(vec![
+        Span::styled(label, theme.style(Role::Dim)),
+        Span::styled(pointer, theme.style(Role::Key)),
+        Span::styled(text, style),
+        Span::styled(state, state_style),
+    ])
+}
+
+fn settings<'a>(form: &SwitchForm, model: Option<String>, theme: Theme) -> Line<'a> {
+    let when = match form.when {
+        When::NowAndNextBoot => "now and at next boot",
+        When::NextBoot => "next boot only",
+    };
+    let model = match &form.model {
+        Some(model) => model.clone(),
+        None => model.unwrap_or_else(|| "as it is".to_owned()),
+    };
+    let bounce = match form.bounce {
+        Bounce::Off => "off".to_owned(),
+        Bounce::Hold(hold) => format!("{} s", hold.as_secs()),
+    };
+    let field = |key: &'static str, name: &'static str, value: String| {
+        [
+            Span::styled(format!(" {key}"), theme.style(Role::Key)),
+            Span::styled(format!(" {name} "), theme.style(Role::Dim)),
+            Span::raw(format!("{value}  ")),
+        ]
+    };
+    let mut spans = Vec::new();
+    spans.extend(field("w", "when", when.to_owned()));
+    spans.extend(field("M", "model", escape(&model).into_owned()));
+    spans.extend(field("b", "link bounce", bounce));
+    if matches!(form.choices.get(form.cursor).map(|choice| &choice.target), Some(Target::Macvtap { .. })) {
+        spans.extend(field("m", "mode", form.mode.word().to_owned()));
+    }
+    Line::from(spans)
+}
+
+fn preview<'a>(form: &SwitchForm, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    match (&form.plan, form.preview) {
+        (Err(refusal), _) => refused(refusal, theme, room),
+        (Ok(plan), Preview::Summary) => plan_lines(plan, theme, room),
+        (Ok(plan), Preview::Diff) => whole_diff(plan, theme, room),
+        (Ok(plan), Preview::Commands) => plan
+            .commands
+            .iter()
+            .flat_map(|command| command.lines())
+            .map(|line| Line::raw(truncate(&escape(line), room, '…').into_owned()))
+            .collect(),
+    }
+}
+
+fn refused<'a>(refusal: &Refusal, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    for (role, text) in [(Role::Warn, &refusal.reason), (Role::Text, &refusal.way_out)] {
+        lines.extend(
+            wrap(&escape(text), room)
+                .into_iter()
+                .map(|line| Line::styled(format!(" {line}"), theme.style(role))),
+        );
+    }
+    lines
+}
+
+/// Consequences and the lines that change.
+pub(super) fn plan_lines<'a>(plan: &Plan, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    for (at, sentence) in plan.consequences.iter().filter(|sentence| !sentence.is_empty()).enumerate() {
+        let role = if at == 0 { Role::Strong } else { Role::Text };
+        for (row, line) in wrap(&escape(sentence), room.saturating_sub(3)).into_iter().enumerate() {
+            let bullet = if at == 0 || row > 0 { " " } else { "•" };
+            lines.push(Line::styled(format!(" {bullet} {line}"), theme.style(role)));
+        }
+    }
+    let same =
+        plan.live.as_ref().zip(plan.next.as_ref()).is_some_and(|(live, next)| changed(live) == changed(next));
+    if let Some(live) = &plan.live {
+        lines.extend(diff("live", live, theme, room));
+    }
+    match &plan.next {
+        Some(_) if same => lines.push(Line::styled("   next boot the same", theme.style(Role::Dim))),
+        Some(next) => lines.extend(diff("next boot", next, theme, room)),
+        None => {}
+    }
+    lines
+}
+
+fn changed(edit: &Edit) -> Vec<(ChangeTag, String)> {
+    TextDiff::from_lines(edit.before.as_str(), edit.after.as_str())
+        .iter_all_changes()
+        .filter(|change| change.tag() != ChangeTag::Equal)
+        .map(|change| (change.tag(), change.value().trim().to_owned()))
+        .collect()
+}
+
+fn diff<'a>(label: &str, edit: &Edit, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let line = |(at, (tag, text)): (usize, (ChangeTag, String))| {
+        let label = if at == 0 { fit(label, 10, '…') } else { " ".repeat(10) };
+        let (sign, role) = if tag == ChangeTag::Delete { ('-', Role::Removed) } else { ('+', Role::Added) };
+        let text = truncate(&escape(&text), room.saturating_sub(16), '…').into_owned();
+        Line::from(vec![
+            Span::styled(format!("   {label}"), theme.style(Role::Dim)),
+            Span::styled(format!("{sign} {text}"), theme.style(role)),
+        ])
+    };
+    changed(edit).into_iter().enumerate().map(line).collect()
+}
+
+fn whole_diff<'a>(plan: &Plan, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    for (label, edit) in [("live", &plan.live), ("next boot", &plan.next)] {
+        let Some(edit) = edit else { continue };
+        lines.push(Line::styled(format!(" {label}"), theme.style(Role::Heading)));
+        for change in TextDiff::from_lines(edit.before.as_str(), edit.after.as_str()).iter_all_changes() {
+            let (sign, role) = match change.tag() {
+                ChangeTag::Delete => ('-', Role::Removed),
+                ChangeTag::Insert => ('+', Role::Added),
+                ChangeTag::Equal => (' ', Role::Text),
+            };
+            let text = truncate(&escape(change.value().trim_end()), room.saturating_sub(4), '…').into_owned();
+            lines.push(Line::styled(format!(" {sign} {text}"), theme.style(role)));
+        }
+    }
+    lines
+}
+
+/// Breaks a sentence at spaces.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(last) = lines.last_mut() else { break };
+        if !last.is_empty() && width(last) + 1 + width(word) > room {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}

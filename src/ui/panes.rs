@@ -1,0 +1,323 @@
+//! PURE. The four panes of the overview.
+//!
+//! ```text
+//! ╭ 1 NICs ─────────────────────────────────────────────────────────── / filter · sort guest ▲ ─╮
+//! │  GUEST      STATE    NIC     SOURCE            MODEL   MAC                ADDRESS    rx/s …  │
+//! │▸ centos7    running  vnet0   network default   virtio  52:54:00:aa:fc:1c  192.168.…  1.2M …  │
+//! ╰──────────────────────────────────────────────────────────────────────────────────────────────╯
+//! ```
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Paragraph, Widget as _, Wrap};
+
+use super::table::{Cell, Column, Mark, Row, Table, left, right};
+use super::text::{count, escape, rate};
+use super::theme::{Role, Theme};
+use super::words;
+use crate::app::rows::{related, rows, rule};
+use crate::app::{App, Pane, RowId};
+use crate::model::snapshot::{GuestRule, PortRole};
+use crate::model::{Bridge, DomainState, Network, Nic, Port, Snapshot, SourceState};
+
+pub(super) fn draw(app: &App, pane: Pane, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+    let focused = app.focus == pane;
+    let border = theme.style(if focused { Role::Focus } else { Role::Border });
+    let title_role = if focused { Role::Title } else { Role::Text };
+    let mut block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(border)
+        .title(Span::styled(format!(" {} {} ", pane.index() + 1, pane.title()), theme.style(title_role)));
+    let health = source(app.snapshot(), pane);
+    let mut notes = Vec::new();
+    if !app.filter.is_empty() {
+        notes.push(format!("/{}", escape(&app.filter)));
+    }
+    if pane == Pane::Nics {
+        notes.push(format!("sort {}", app.sort.words()));
+    }
+    if !health.is_ok() && *health != SourceState::Starting {
+        notes = vec![words::health(health, app.now)];
+    }
+    if !notes.is_empty() {
+        let role = if health.is_ok() { Role::Dim } else { Role::Warn };
+        block =
+            block.title(Line::styled(format!(" {} ", notes.join(" · ")), theme.style(role)).right_aligned());
+    }
+    let inner = block.inner(area);
+    block.render(area, frame.buffer_mut());
+    let ids = rows(app, pane);
+    if ids.is_empty() {
+        Paragraph::new(Line::styled(empty(app, pane), theme.style(Role::Dim)))
+            .wrap(Wrap { trim: true })
+            .render(inner, frame.buffer_mut());
+        return;
+    }
+    let (columns, rows) = contents(app, pane, &ids);
+    let stale = !health.is_ok();
+    Table { columns, rows: &rows, theme, stale }.render(inner, frame.buffer_mut());
+}
+
+fn source(snapshot: &Snapshot, pane: Pane) -> &SourceState {
+    match pane {
+        Pane::Nics | Pane::Networks => &snapshot.health.libvirt,
+        Pane::Bridges => &snapshot.health.kernel,
+        Pane::Rules => &snapshot.health.firewall,
+    }
+}
+
+/// What to do about an empty pane.
+fn empty(app: &App, pane: Pane) -> String {
+    let snapshot = app.snapshot();
+    if !app.filter.is_empty() {
+        return format!(" nothing with \"{}\"; Esc shows all", escape(&app.filter));
+    }
+    match source(snapshot, pane) {
+        SourceState::Starting => return " reading …".to_owned(),
+        SourceState::Ok => {}
+        state => return format!(" {}", words::health(state, app.now)),
+    }
+    match pane {
+        Pane::Nics => " no guest has a NIC; virt-install --network network=default makes one",
+        Pane::Bridges => " no bridge; virsh net-start default makes virbr0",
+        Pane::Rules => " no rule names a guest network; an active NAT network has some",
+        Pane::Networks => " no network is defined; virsh net-define makes one",
+    }
+    .to_owned()
+}
+
+fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row>) {
+    let snapshot = app.snapshot();
+    let chosen = app.cursor(pane);
+    let selected = app.cursor(app.focus);
+    let mark = |id: &RowId| {
+        if app.focus == pane {
+            return if chosen.as_ref() == Some(id) { Mark::Cursor } else { Mark::None };
+        }
+        if selected.as_ref().is_some_and(|selected| related(snapshot, selected, id)) {
+            return Mark::Linked;
+        }
+        Mark::None
+    };
+    let row = |id: &RowId, cells: Option<Vec<Cell>>| Row { cells: cells.unwrap_or_default(), mark: mark(id) };
+    let rows = ids.iter().enumerate().map(|(at, id)| {
+        let cells = match id {
+            RowId::Nic(nic) => snapshot.nic(*nic).map(|nic| nic_cells(snapshot, nic)),
+            RowId::Bridge(bridge) => snapshot.bridge_named(*bridge).map(bridge_cells),
+            RowId::Port(bridge, port) => snapshot
+                .bridge_named(*bridge)
+                .and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port))
+                .map(|port| port_cells(port, !matches!(ids.get(at + 1), Some(RowId::Port(..))))),
+            RowId::Rule(chain, handle) => rule(snapshot, chain, *handle).map(rule_cells),
+            RowId::Network(network) => snapshot.network(*network).map(network_cells),
+        };
+        row(id, cells)
+    });
+    let rows = rows.collect();
+    let columns = match pane {
+        Pane::Nics => NICS,
+        Pane::Bridges => BRIDGES,
+        Pane::Rules => RULES,
+        Pane::Networks => NETWORKS,
+    };
+    (columns, rows)
+}
+
+const NICS: &[Column] = &[
+    left("GUEST", 9, 0),
+    left("STATE", 7, 2),
+    left("NIC", 6, 1),
+    left("SOURCE", 15, 0),
+    left("MODEL", 6, 7),
+    left("MAC", 17, 6),
+    left("ADDRESS", 15, 0),
+    left("", 1, 0),
+    right("rx/s", 6, 3),
+    right("tx/s", 6, 3),
+    left("", 6, 8),
+    left("", 0, 5),
+];
+
+fn nic_cells(snapshot: &Snapshot, nic: &Nic) -> Vec<Cell> {
+    let state_role = match nic.state {
+        DomainState::Running => Role::Text,
+        DomainState::Off => Role::Dim,
+        _ => Role::Warn,
+    };
+    let (address, origin) = words::address(nic);
+    let per_second = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), rate);
+    let source_role = if nic.pending || nic.drifted() { Role::Warn } else { Role::Text };
+    let mut source = words::nic_source(nic, "⧗");
+    if nic.drifted() {
+        let has = nic.bridge.map_or_else(|| "no bridge".to_owned(), |bridge| bridge.to_string());
+        source = format!("▲ on {has}: {source}");
+    }
+    let model = nic.config().and_then(|config| config.model.clone()).unwrap_or_else(|| "–".to_owned());
+    vec![
+        Cell::new(escape(&nic.guest)),
+        Cell::role(nic.state.word(), state_role),
+        Cell::new(words::nic_name(nic)),
+        Cell::role(source, source_role),
+        Cell::role(escape(&model), Role::Dim),
+        Cell::role(nic.id.mac.to_string(), Role::Dim),
+        Cell::new(address),
+        Cell::role(origin.to_string(), Role::Dim),
+        Cell::new(per_second(nic.rate.map(|rate| rate.rx_bytes))),
+        Cell::new(per_second(nic.rate.map(|rate| rate.tx_bytes))),
+        Cell::role(sparkline(snapshot, nic, 6), Role::Good),
+        Cell::role(trouble(nic), Role::Bad),
+    ]
+}
+
+/// Errors and drops when there are any, and a pulled cable.
+fn trouble(nic: &Nic) -> String {
+    let mut parts = Vec::new();
+    if nic.live.as_ref().is_some_and(|live| live.link_down) {
+        parts.push("▲ link down".to_owned());
+    }
+    if let Some(counters) = nic.counters {
+        let errors = counters.rx_errors + counters.tx_errors;
+        let drops = counters.rx_dropped + counters.tx_dropped;
+        if errors > 0 {
+            parts.push(format!("err {}", count(errors)));
+        }
+        if drops > 0 {
+            parts.push(format!("drop {}", count(drops)));
+        }
+    }
+    parts.join(" ")
+}
+
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The newest samples of both directions together, scaled to their highest.
+fn sparkline(snapshot: &Snapshot, nic: &Nic, columns: usize) -> String {
+    let Some(link) = nic.link else { return String::new() };
+    let samples = snapshot.history.samples(link);
+    let skip = samples.len().saturating_sub(columns);
+    let values: Vec<f64> = samples.skip(skip).map(|rate| rate.total_bytes()).collect();
+    bars(&values)
+}
+
+/// One bar per value, scaled to the highest.
+pub(super) fn bars(values: &[f64]) -> String {
+    let highest = values.iter().copied().fold(1.0_f64, f64::max);
+    values.iter().map(|value| LEVELS.get(level(*value / highest)).copied().unwrap_or('█')).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1 times 7")]
+fn level(share: f64) -> usize {
+    (share.clamp(0.0, 1.0) * 7.0).round() as usize
+}
+
+const BRIDGES: &[Column] = &[
+    left("BRIDGE", 12, 0),
+    left("STATE", 10, 1),
+    left("OWNER", 10, 0),
+    right("rx/s", 6, 2),
+    right("tx/s", 6, 2),
+];
+
+fn bridge_cells(bridge: &Bridge) -> Vec<Cell> {
+    let stp = if bridge.info.stp {
+        format!("stp {:.1}s", f64::from(bridge.info.forward_delay) / 100.0)
+    } else {
+        "stp off".to_owned()
+    };
+    let address = bridge.addresses.first().map(ToString::to_string);
+    let network = bridge.network_name.as_ref().map(|name| format!("network {}", escape(name)));
+    let owner = match (address, network) {
+        (Some(address), Some(network)) => format!("{address}  {network}"),
+        (Some(text), None) | (None, Some(text)) => text,
+        (None, None) => "–".to_owned(),
+    };
+    let name = if bridge.up { bridge.name.to_string() } else { format!("{} ▲ down", bridge.name) };
+    vec![
+        Cell::role(name, if bridge.up { Role::Strong } else { Role::Warn }),
+        Cell::role(stp, Role::Dim),
+        Cell::new(owner),
+        Cell::new(""),
+        Cell::new(""),
+    ]
+}
+
+fn port_cells(port: &Port, last: bool) -> Vec<Cell> {
+    let branch = if last { "└─" } else { "├─" };
+    let state = port.info.as_ref().map_or("–", |info| info.state.word());
+    let forwards = state == "forwarding";
+    let owner = match (port.role, &port.guest) {
+        (_, Some(guest)) => escape(guest).into_owned(),
+        (PortRole::Uplink, None) => if port.carrier { "uplink" } else { "uplink ▲ no carrier" }.to_owned(),
+        (_, None) => "tap of no guest".to_owned(),
+    };
+    let per_second = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), rate);
+    vec![
+        Cell::new(format!("{branch} {}", port.name)),
+        Cell::role(state, if forwards { Role::Good } else { Role::Warn }),
+        Cell::new(owner),
+        Cell::new(per_second(port.rate.map(|rate| rate.rx_bytes))),
+        Cell::new(per_second(port.rate.map(|rate| rate.tx_bytes))),
+    ]
+}
+
+const RULES: &[Column] = &[
+    left("HOOK", 5, 4),
+    left("MATCH", 20, 0),
+    left("ACTION", 8, 0),
+    right("packets", 7, 1),
+    right("bytes", 6, 2),
+    right("B/s", 6, 3),
+];
+
+fn rule_cells(rule: &GuestRule) -> Vec<Cell> {
+    let hook = rule.hook.as_ref().map_or("", |hook| match hook.hook.word() {
+        "postrouting" => "post",
+        "prerouting" => "pre",
+        "forward" => "fwd",
+        "output" => "out",
+        word => word,
+    });
+    let action = words::rule_action(&rule.rule);
+    let colour = match action.split(' ').next() {
+        Some("drop" | "reject") => Role::Warn,
+        Some("masquerade" | "snat" | "dnat" | "accept") => Role::Good,
+        _ => Role::Text,
+    };
+    let total = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), count);
+    vec![
+        Cell::role(hook, Role::Dim),
+        Cell::new(words::rule_match(&rule.rule)),
+        Cell::role(action, colour),
+        Cell::new(total(rule.rule.counter.map(|counter| counter.packets))),
+        Cell::new(total(rule.rule.counter.map(|counter| counter.bytes))),
+        Cell::new(rule.rate.map_or_else(|| "–".to_owned(), |now| rate(now.bytes))),
+    ]
+}
+
+const NETWORKS: &[Column] = &[
+    left("NETWORK", 10, 0),
+    left("MODE", 8, 0),
+    left("BRIDGE", 8, 1),
+    left("SUBNET", 18, 0),
+    left("DHCP", 8, 4),
+    left("LEASES", 7, 3),
+    left("AUTOSTART", 9, 5),
+    left("STATE", 8, 0),
+];
+
+fn network_cells(network: &Network) -> Vec<Cell> {
+    vec![
+        Cell::new(escape(&network.name)),
+        Cell::new(escape(network.forward().word())),
+        Cell::new(network.bridge().map_or_else(|| "–".to_owned(), |bridge| bridge.to_string())),
+        Cell::new(words::subnets(network)),
+        Cell::new(words::dhcp(network)),
+        Cell::new(words::leases(network)),
+        Cell::role(if network.autostart { "yes" } else { "no" }, Role::Dim),
+        Cell::role(
+            if network.active { "active" } else { "inactive" },
+            if network.active { Role::Good } else { Role::Dim },
+        ),
+    ]
+}
