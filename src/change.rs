@@ -6,6 +6,7 @@ pub mod bridge;
 mod consequences;
 pub mod journal;
 pub mod many;
+pub mod models;
 pub mod network;
 pub mod nic;
 pub mod plan;

@@ -5,6 +5,7 @@
 //! reads; [`topology::join`] is the one place where the facts become NICs, bridges, ports and rules
 //! that know each other.
 
+pub mod emulator;
 pub mod facts;
 pub mod firewall;
 pub mod guest;

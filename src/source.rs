@@ -122,16 +122,33 @@ impl Sources {
         }
     }
 
+    /// The first snapshot that is so, or the newest one at the deadline.
+    pub async fn until(&mut self, deadline: Duration, is_so: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let waited = self.snapshots.wait_for(|snapshot| is_so(snapshot));
+        let _ = tokio::time::timeout(deadline, waited).await;
+        self.snapshots.borrow().clone()
+    }
+
+    /// A settled snapshot that also knows what the emulators of the guests can do, where that can be known
+    /// within a few seconds.
+    pub async fn with_emulators(&mut self) -> Arc<Snapshot> {
+        self.settled(Duration::from_secs(10)).await;
+        let known = |snapshot: &Snapshot| {
+            let mut guests = snapshot.libvirt.guests.iter().filter(|guest| guest.current().is_some());
+            guests.all(|guest| snapshot.emulator(guest).is_some())
+        };
+        self.until(Duration::from_secs(5), known).await
+    }
+
     /// The first snapshot in which every source has said something, or the newest one at the deadline.
     pub async fn settled(&mut self, deadline: Duration) -> Arc<Snapshot> {
-        let settled = |snapshot: &Arc<Snapshot>| {
+        self.until(deadline, |snapshot| {
             let health = &snapshot.health;
             [&health.libvirt, &health.kernel, &health.firewall]
                 .iter()
                 .all(|state| **state != SourceState::Starting)
-        };
-        let _ = tokio::time::timeout(deadline, self.snapshots.wait_for(settled)).await;
-        self.snapshots.borrow().clone()
+        })
+        .await
     }
 }
 

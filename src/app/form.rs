@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::change::{Bounce, Choice, Plan, Refusal, Target, Want, When, plan, target};
+use crate::change::{Bounce, Choice, Plan, Refusal, Target, Want, When, models, plan, target};
 use crate::model::{MacvtapMode, NicId, Snapshot};
 
 /// What the lower half of the form shows.
@@ -42,7 +42,6 @@ pub struct SwitchForm {
 }
 
 impl SwitchForm {
-    const MODELS: [&str; 4] = ["virtio", "e1000e", "e1000", "rtl8139"];
     const HOLDS: [u64; 4] = [6, 10, 15, 3];
 
     /// The form of a NIC; the cursor is on the first target that is possible and not where it is.
@@ -108,10 +107,9 @@ impl SwitchForm {
                 self.mode = *MacvtapMode::ALL.get(at + 1).unwrap_or(&MacvtapMode::Bridge);
             }
             Action::Model => {
-                let at =
-                    self.model.as_deref().and_then(|model| Self::MODELS.iter().position(|m| *m == model));
-                let next = at.map_or(0, |at| at + 1);
-                self.model = Self::MODELS.get(next).map(|model| (*model).to_owned());
+                let offered = models::offered(snapshot, self.nic.domain);
+                let at = self.model.as_ref().and_then(|model| offered.iter().position(|m| m == model));
+                self.model = offered.get(at.map_or(0, |at| at + 1)).cloned();
             }
             Action::Bounce => {
                 self.bounce = match self.bounce {

@@ -2,6 +2,7 @@
 //! goes, and a difference between now and the next boot applied or discarded.
 
 use super::consequences;
+use super::models;
 use super::plan::{self, Bounce, Edit, Plan, Refusal, Verdict, When};
 use super::splice::{self, LinkState, SpliceError};
 use super::target::{self, Target};
@@ -178,7 +179,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
     if let Some((reason, way_out)) = target::obstacle(snapshot, &new.target, None) {
         return Err(refusal(&what, &reason, &way_out));
     }
-    if let Some((reason, way_out)) = plan::unknown_model(&new.model) {
+    if let Some((reason, way_out)) = models::unknown(snapshot, new.guest, &new.model) {
         return Err(refusal(&what, &reason, &way_out));
     }
     let mac = new.mac.unwrap_or_else(|| free_mac(snapshot, new.guest));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::consequences;
+use super::models;
 use super::splice::{self, SpliceError};
 use super::target::{self, Availability, Target};
 use crate::model::guest::{Definition, DomainState, Guest, NicConfig};
@@ -239,7 +240,7 @@ pub fn plan(snapshot: &Snapshot, want: &Want) -> Result<Plan, Refusal> {
         .source()
         .and_then(Target::of)
         .ok_or_else(|| refuse(&what, "its kind is not re-plugged", "virsh edit"))?;
-    if let Some((reason, way_out)) = want.model.as_deref().and_then(unknown_model) {
+    if let Some((reason, way_out)) = unknown_model(snapshot, want) {
         return Err(refuse(&what, &reason, &way_out));
     }
     let there = |config: &NicConfig| want.target.is(&config.source) && !has_other_model(config, want);
@@ -357,35 +358,8 @@ fn edited(element: &str, want: &Want) -> Result<String, SpliceError> {
     }
 }
 
-/// The NIC models of QEMU that libvirt passes on. Any other word would be taken for the next boot, which
-/// then fails.
-pub const MODELS: [&str; 15] = [
-    "virtio",
-    "virtio-transitional",
-    "virtio-non-transitional",
-    "e1000",
-    "e1000e",
-    "igb",
-    "rtl8139",
-    "vmxnet3",
-    "ne2k_pci",
-    "pcnet",
-    "i82551",
-    "i82557b",
-    "i82559er",
-    "usb-net",
-    "spapr-vlan",
-];
-
-/// Why this is no model, and the nearest ones.
-pub(super) fn unknown_model(model: &str) -> Option<(String, String)> {
-    if MODELS.contains(&model) {
-        return None;
-    }
-    let mut near: Vec<&str> = MODELS.to_vec();
-    near.sort_by_key(|known| strsim::damerau_levenshtein(model, known));
-    near.truncate(3);
-    Some((format!("there is no NIC model {model}"), format!("nearest: {}", near.join(", "))))
+fn unknown_model(snapshot: &Snapshot, want: &Want) -> Option<(String, String)> {
+    models::unknown(snapshot, want.nic.domain, want.model.as_deref()?)
 }
 
 fn has_other_model(config: &NicConfig, want: &Want) -> bool {

@@ -89,7 +89,10 @@ struct New {
 
 pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitStatus> {
     let mut sources = source::start(options)?;
-    let snapshot = sources.settled(Duration::from_secs(10)).await;
+    let snapshot = match args.action {
+        Action::Add(_) => sources.with_emulators().await,
+        _ => sources.settled(Duration::from_secs(10)).await,
+    };
     if let Some(sentence) = switch::unreadable(&snapshot) {
         complain(&sentence);
         return Ok(ExitStatus::Refused);

@@ -90,7 +90,10 @@ pub(super) fn parse_bounce(text: &str) -> Result<Bounce, String> {
 
 pub(super) async fn run(args: &SwitchArgs, options: &SourceOptions) -> Result<ExitStatus> {
     let mut sources = source::start(options)?;
-    let snapshot = sources.settled(Duration::from_secs(10)).await;
+    let snapshot = match args.model {
+        None => sources.settled(Duration::from_secs(10)).await,
+        Some(_) => sources.with_emulators().await,
+    };
     if let Some(refusal) = unreadable(&snapshot) {
         complain(&refusal);
         return Ok(ExitStatus::Refused);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::emulator::Emulator;
 use super::firewall::FirewallFacts;
 use super::guest::Guest;
 use super::ids::{IfName, Mac, Timestamp};
@@ -73,6 +74,9 @@ pub struct LibvirtFacts {
     pub guests: Vec<Guest>,
     /// All networks, by name.
     pub networks: Vec<Network>,
+    /// What the guests' emulators can do; comes a moment after the guests.
+    #[serde(default)]
+    pub emulators: Vec<Emulator>,
 }
 
 /// One state per source.

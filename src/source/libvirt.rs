@@ -5,12 +5,13 @@
 //!  libvirt's events ─────┐
 //!  inotify on the leases ┼─ Wake → inventory thread ─ Update → collector
 //!  refresh(), every 5 s ─┤              ▲ watched by `pulse`: hung for 2.5 s shows as stale
-//!  agent thread ─────────┘              └ one read-only connection, opened again when it dies
+//!  agents, emulators ────┘              └ one read-only connection, opened again when it dies
 //! ```
 //! The inventory changes nothing. `change::apply` has a [`Connection`] of its own for its writes.
 
 mod agents;
 mod connection;
+mod emulators;
 mod error;
 mod events;
 mod ffi;

@@ -119,7 +119,7 @@ pub async fn record(sources: &mut Sources, frames: usize) -> Recording {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         frames: Vec::new(),
     };
-    let first = sources.settled(Duration::from_secs(10)).await;
+    let first = sources.with_emulators().await;
     recording.frames.push(first.facts.clone());
     while recording.frames.len() < frames {
         let last = recording.frames.last().map(|frame| frame.taken_at).unwrap_or_default();

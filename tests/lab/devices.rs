@@ -31,6 +31,8 @@ fn cable(lab: &Lab) {
 fn add_and_remove(lab: &Lab) {
     lab.virt_net("nic add centos7 --to bridge=virbr1 --mac 52:54:00:aa:fc:1c --yes")
         .ended(3, "a NIC of centos7");
+    lab.virt_net("nic add centos7 --to bridge=virbr1 --model virtoi --yes")
+        .ended(3, "the guest's emulator has no NIC model virtoi");
     lab.virt_net("nic add centos7 --to bridge=virbr1 --yes").verified();
     lab.guest("kvm1", "centos7", "ip -4 -o addr show eth1 | grep -q 'inet 10.0.0.'");
     assert_eq!(lab.nic("centos7", "--inactive").matches("<interface").count(), 2);

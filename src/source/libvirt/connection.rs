@@ -13,6 +13,7 @@ use virt::network::Network;
 use super::error::{ErrorKind, LibvirtError};
 use super::ffi;
 use super::objects::{GuestHandle, NetworkHandle};
+use crate::model::emulator::EmulatorKey;
 use crate::model::{DomainId, NetworkId};
 
 /// What a connection may do.
@@ -138,6 +139,19 @@ impl Connection {
     pub fn define_network(&self, xml: &str) -> Result<NetworkHandle, LibvirtError> {
         let defined = Network::define_xml(&self.connect, no_nul("define a network on", xml)?);
         NetworkHandle::new(defined.map_err(|error| self.error("define a network on", &error))?)
+    }
+
+    /// What an emulator can do: `virConnectGetDomainCapabilities`. Needs a writable connection; blocks while
+    /// libvirt probes an emulator that it does not know yet.
+    pub fn domain_capabilities(&self, key: &EmulatorKey) -> Result<String, LibvirtError> {
+        const OPERATION: &str = "ask for the domain capabilities of";
+        let parts = [&key.emulator, &key.arch, &key.machine, &key.virt_type];
+        for part in parts.into_iter().flatten() {
+            no_nul(OPERATION, part)?;
+        }
+        let [emulator, arch, machine, virt_type] = parts.map(Option::as_deref);
+        let answer = self.connect.get_domain_capabilities(emulator, arch, machine, virt_type, 0);
+        answer.map_err(|error| self.error(OPERATION, &error))
     }
 
     pub(super) const fn connect(&self) -> &Connect {

@@ -1,7 +1,7 @@
 //! READS. What guests and networks there are, kept between reads so that only what changed is read and
 //! parsed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::connection::Connection;
@@ -9,6 +9,7 @@ use super::error::{ErrorKind, LibvirtError};
 use super::objects::{GuestHandle, NetworkHandle, Scope};
 use super::pulse::Pulse;
 use super::reader::Dirty;
+use crate::model::emulator::{Emulator, EmulatorKey};
 use crate::model::facts::LibvirtFacts;
 use crate::model::guest::{AgentAddress, Definition, Guest};
 use crate::model::network::{Lease, Network, NetworkDefinition, Subnet};
@@ -20,6 +21,7 @@ pub(super) struct Inventory {
     guests: BTreeMap<DomainId, Guest>,
     networks: BTreeMap<NetworkId, Network>,
     agent_addresses: BTreeMap<DomainId, Vec<AgentAddress>>,
+    emulators: BTreeMap<EmulatorKey, Emulator>,
     published: Option<Arc<LibvirtFacts>>,
 }
 
@@ -115,6 +117,18 @@ impl Inventory {
         self.agent_addresses = answers;
     }
 
+    /// The emulators of all guests, each once.
+    pub(super) fn emulators(&self) -> Vec<EmulatorKey> {
+        let machines = self.guests.values().filter_map(Guest::current).map(|current| &current.machine);
+        let keys: BTreeSet<EmulatorKey> = machines.map(EmulatorKey::of).collect();
+        keys.into_iter().collect()
+    }
+
+    /// Takes what was found out about emulators.
+    pub(super) fn add_emulators(&mut self, found: Vec<Emulator>) {
+        self.emulators.extend(found.into_iter().map(|emulator| (emulator.key.clone(), emulator)));
+    }
+
     /// Everything, by name; `None` when it is what the last call gave.
     pub(super) fn changed(&mut self) -> Option<Arc<LibvirtFacts>> {
         let mut guests: Vec<Guest> = self.guests.values().cloned().collect();
@@ -124,7 +138,8 @@ impl Inventory {
         guests.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let mut networks: Vec<Network> = self.networks.values().cloned().collect();
         networks.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        let facts = LibvirtFacts { guests, networks };
+        let emulators = self.emulators.values().cloned().collect();
+        let facts = LibvirtFacts { guests, networks, emulators };
         if self.published.as_deref() == Some(&facts) {
             return None;
         }

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::agents::Agents;
 use super::connection::{Access, Connection};
+use super::emulators::Emulators;
 use super::error::{ErrorKind, LibvirtError};
 use super::events::Event;
 use super::inventory::Inventory;
 use super::pulse::Pulse;
+use crate::model::emulator::Emulator;
 use crate::model::guest::AgentAddress;
 use crate::model::{DomainId, NetworkId};
 use crate::source::Backoff;
@@ -31,6 +33,8 @@ pub(super) enum Wake {
     Leases,
     /// The agents' answers changed.
     Agents(BTreeMap<DomainId, Vec<AgentAddress>>),
+    /// What was found out about emulators.
+    Emulators(Vec<Emulator>),
     /// Somebody asked.
     Refresh,
 }
@@ -57,13 +61,16 @@ pub(super) struct Reader {
     wake: Sender<Wake>,
     inventory: Inventory,
     agents: Agents,
+    emulators: Emulators,
     backoff: Backoff,
 }
 
 impl Reader {
     pub(super) fn new(uri: String, pulse: Arc<Pulse>, wake: Sender<Wake>) -> Self {
         let agents = Agents::new(uri.clone(), wake.clone());
-        Self { uri, pulse, wake, inventory: Inventory::default(), agents, backoff: Backoff::default() }
+        let emulators = Emulators::new(uri.clone(), wake.clone());
+        let (inventory, backoff) = (Inventory::default(), Backoff::default());
+        Self { uri, pulse, wake, inventory, agents, emulators, backoff }
     }
 
     /// Reads until nobody listens any more.
@@ -95,6 +102,7 @@ impl Reader {
             } else {
                 self.inventory.read(&connection, &dirty, &self.pulse)?;
                 self.agents.ask(self.inventory.agents());
+                self.emulators.ask(self.inventory.emulators());
                 self.backoff.reset();
             }
             self.pulse.rest(self.inventory.changed(), Some(&version));
@@ -136,6 +144,7 @@ impl Reader {
             Wake::Leases => dirty.all_networks = true,
             Wake::Refresh => dirty.everything = true,
             Wake::Agents(answers) => self.inventory.set_agent_addresses(answers),
+            Wake::Emulators(found) => self.inventory.add_emulators(found),
         }
         Ok(())
     }
