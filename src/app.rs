@@ -3,18 +3,21 @@
 
 pub mod action;
 pub mod form;
+pub mod forms;
+pub mod job;
 pub mod key;
+pub mod menu;
 pub mod rows;
 pub mod state;
 pub mod update;
 
 use std::sync::Arc;
 
-use crate::change::journal::Record;
-use crate::change::{Outcome, Plan, Progress, Refusal};
+use crate::change::{Outcome, Refusal};
 use crate::model::{Snapshot, Timestamp};
 
 pub use action::{ACTIONS, Action, Context};
+pub use job::Job;
 pub use key::{Code, Key};
 pub use rows::RowId;
 pub use state::{App, Overlay, Pane};
@@ -34,11 +37,11 @@ pub enum Event {
     /// A second passed.
     Clock(Timestamp),
     /// A running change has news.
-    Progress(Progress),
+    Progress(job::News),
     /// The running change ended.
     Outcome(Box<Outcome>),
     /// What the last change's undo would be.
-    Undo(Box<Result<(Record, Plan), Refusal>>),
+    Undo(Box<Result<Job, Refusal>>),
     /// Something the operator should know.
     Message(String),
 }
@@ -54,8 +57,8 @@ pub enum Effect {
     Repaint,
     /// Read everything again.
     Refresh,
-    /// Carry a plan out; with the record it takes back, if it is an undo.
-    Apply(Box<Plan>, Option<Box<Record>>),
+    /// Carry a change out.
+    Apply(Box<Job>),
     /// Find out what the undo of the last change would be.
     PlanUndo,
     /// Let the terminal report the mouse, or no more.

@@ -1,6 +1,8 @@
 //! The only loop: keys, snapshots, the clock, signals and the news of a running change become events;
 //! effects are carried out; a frame is drawn when something changed.
 
+mod jobs;
+
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +15,10 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use crate::app::{App, Effect, Event, update};
+use crate::app::{App, Effect, Event, Job, update};
+use crate::change::Refusal;
 use crate::change::apply::{self, Tools};
-use crate::change::journal::{Journal, Record};
-use crate::change::{Outcome, Plan, Refusal};
+use crate::change::journal::Journal;
 use crate::cli::{ExitStatus, complain};
 use crate::source::{self, SourceOptions, Sources, now};
 use crate::term::{Screen, translate};
@@ -158,41 +160,22 @@ impl Session {
             Effect::Repaint => self.screen.repaint()?,
             Effect::Refresh => self.sources.refresh(),
             Effect::Mouse(mouse) => Screen::mouse(mouse)?,
-            Effect::Apply(plan, record) => self.apply(*plan, record),
+            Effect::Apply(job) => self.apply(*job),
             Effect::PlanUndo => self.plan_undo(),
         }
         Ok(Next::Wait)
     }
 
     /// Starts a change; its news and its end come as events.
-    fn apply(&self, plan: Plan, record: Option<Box<Record>>) {
-        let events = self.events.clone();
-        let tools = self.tools();
-        tokio::task::spawn_local(async move {
-            let outcome = match tools {
-                Ok(tools) => {
-                    let (tell, mut news) = mpsc::unbounded_channel();
-                    let forward = events.clone();
-                    tokio::spawn(async move {
-                        while let Some(progress) = news.recv().await {
-                            let _ = forward.send(Event::Progress(progress));
-                        }
-                    });
-                    let outcome = apply::run(&plan, &tools, &tell).await;
-                    if let (Outcome::Verified { .. }, Some(record)) = (&outcome, record) {
-                        apply::mark_undone(&tools.journal, *record);
-                    }
-                    outcome
-                }
-                Err(refusal) => Outcome::Refused(refusal),
-            };
-            let _ = events.send(Event::Outcome(Box::new(outcome)));
-        });
+    fn apply(&self, job: Job) {
+        tokio::task::spawn_local(jobs::run(job, self.tools(), self.events.clone()));
     }
 
     fn plan_undo(&self) {
-        let found =
-            self.tools().and_then(|tools| apply::plan_undo(&tools.snapshots.borrow(), &tools.journal));
+        let found = self.tools().and_then(|tools| {
+            let (record, plan) = apply::plan_undo(&tools.snapshots.borrow(), &tools.journal)?;
+            Ok(Job::Nic(Box::new(plan), Some(Box::new(record))))
+        });
         let _ = self.events.send(Event::Undo(Box::new(found)));
     }
 

@@ -20,7 +20,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget as _};
 
-use crate::app::action::{ACTIONS, Context};
+use crate::app::action::ACTIONS;
 use crate::app::{App, Pane, RowId};
 use crate::model::{Snapshot, SourceState, Timestamp};
 
@@ -220,8 +220,9 @@ fn draw_footer(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let context = app.context();
     let mut spans: Vec<Span<'_>> = Vec::new();
     let mut used = 0;
-    let here = |context_of: Context| context_of == context || context_of == Context::Everywhere;
-    for spec in ACTIONS.iter().filter(|spec| here(spec.context) && !spec.short.is_empty()) {
+    let layers = context.layers().iter();
+    let here = layers.flat_map(|layer| ACTIONS.iter().filter(move |spec| spec.context == *layer));
+    for spec in here.filter(|spec| !spec.short.is_empty()) {
         let key = spec.keys.first().copied().unwrap_or_default();
         let long = width(key) + width(spec.short) + 4;
         if used + long > columns {

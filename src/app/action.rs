@@ -53,6 +53,20 @@ pub enum Action {
     Refresh,
     /// Messages.
     Messages,
+    /// Everything that can be done with the row.
+    Menu,
+    /// Mark the NIC.
+    Mark,
+    /// Mark all NICs of the same place.
+    MarkAll,
+    /// Next field of a form.
+    NextField,
+    /// Previous field of a form.
+    PreviousField,
+    /// Another value of a field.
+    NextValue,
+    /// The value before.
+    PreviousValue,
     /// Mouse on and off.
     Mouse,
     /// Draw anew.
@@ -85,7 +99,13 @@ pub enum Context {
     /// The panes.
     Panes,
     /// A box with text to scroll.
+    Scroll,
+    /// A box that is only read.
     Text,
+    /// The list of what can be done.
+    Menu,
+    /// A form.
+    Form,
     /// The switch form.
     Switch,
     /// A question about a plan.
@@ -101,10 +121,31 @@ impl Context {
         match self {
             Self::Everywhere => "everywhere",
             Self::Panes => "panes",
-            Self::Text => "a box with text",
+            Self::Scroll => "a box with text",
+            Self::Text => "help, details, messages",
+            Self::Menu => "the list of what can be done",
+            Self::Form => "a form",
             Self::Switch => "the switch form",
             Self::Confirm => "a question",
             Self::Steps => "a change and its steps",
+        }
+    }
+}
+
+impl Context {
+    /// Itself and those whose keys count there too.
+    #[must_use]
+    pub const fn layers(self) -> &'static [Self] {
+        match self {
+            Self::Everywhere => &[Self::Everywhere],
+            Self::Panes => &[Self::Panes, Self::Everywhere],
+            Self::Scroll | Self::Text => &[Self::Text, Self::Scroll, Self::Everywhere],
+            Self::Menu => &[Self::Menu, Self::Everywhere],
+            // Its keys are letters of a text; only those with control count everywhere.
+            Self::Form => &[Self::Form],
+            Self::Switch => &[Self::Switch, Self::Everywhere],
+            Self::Confirm => &[Self::Confirm, Self::Scroll, Self::Everywhere],
+            Self::Steps => &[Self::Steps, Self::Scroll, Self::Everywhere],
         }
     }
 }
@@ -144,7 +185,16 @@ pub const ACTIONS: &[Spec] = &[
         "plug the NIC into another network, bridge or macvtap",
     ),
     spec(Context::Panes, Action::Detail, &["Enter"], "details", "all about the row"),
+    spec(
+        Context::Panes,
+        Action::Menu,
+        &["a"],
+        "actions",
+        "everything that can be done with the row: guest, NIC, network, bridge",
+    ),
     spec(Context::Panes, Action::Undo, &["u"], "undo", "take the last change back, with a preview"),
+    spec(Context::Panes, Action::Mark, &["x"], "", "mark the NIC; s then switches all marked ones together"),
+    spec(Context::Panes, Action::MarkAll, &["X"], "", "mark all NICs plugged into the same place, or none"),
     spec(
         Context::Panes,
         Action::Filter,
@@ -182,12 +232,26 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Everywhere, Action::Suspend, &["Ctrl-z"], "", "suspend; fg comes back"),
     spec(Context::Panes, Action::Quit, &["q", "Ctrl-c"], "quit", "quit; a running change is finished first"),
     spec(Context::Text, Action::Close, &["Esc", "q", "Enter"], "close", "close"),
-    spec(Context::Text, Action::Up, &["Up", "k"], "scroll", "scroll up"),
-    spec(Context::Text, Action::Down, &["Down", "j"], "", "scroll down"),
-    spec(Context::Text, Action::PageUp, &["PageUp", "Ctrl-b"], "", "a page up"),
-    spec(Context::Text, Action::PageDown, &["PageDown", "Ctrl-f", "Space"], "", "a page down"),
-    spec(Context::Text, Action::First, &["Home", "g"], "", "to the top"),
-    spec(Context::Text, Action::Last, &["End", "G"], "", "to the end"),
+    spec(Context::Scroll, Action::Up, &["Up", "k"], "scroll", "scroll up"),
+    spec(Context::Scroll, Action::Down, &["Down", "j"], "", "scroll down"),
+    spec(Context::Scroll, Action::PageUp, &["PageUp", "Ctrl-b"], "", "a page up"),
+    spec(Context::Scroll, Action::PageDown, &["PageDown", "Ctrl-f", "Space"], "", "a page down"),
+    spec(Context::Scroll, Action::First, &["Home", "g"], "", "to the top"),
+    spec(Context::Scroll, Action::Last, &["End", "G"], "", "to the end"),
+    spec(Context::Menu, Action::Apply, &["Enter"], "choose", "do it; its letter does it at once"),
+    spec(Context::Menu, Action::Close, &["Esc", "q"], "close", "close; nothing is changed"),
+    spec(Context::Menu, Action::Up, &["Up"], "", "line above"),
+    spec(Context::Menu, Action::Down, &["Down"], "", "line below"),
+    spec(Context::Form, Action::Apply, &["Enter"], "apply", "do what the preview says"),
+    spec(Context::Form, Action::Close, &["Esc"], "leave everything as it is", "close; nothing is changed"),
+    spec(Context::Form, Action::NextField, &["Down", "Tab"], "field", "next field"),
+    spec(Context::Form, Action::PreviousField, &["Up", "Shift-Tab"], "", "previous field"),
+    spec(Context::Form, Action::NextValue, &["Right"], "value", "next value of a choice"),
+    spec(Context::Form, Action::PreviousValue, &["Left"], "", "previous value of a choice"),
+    spec(Context::Form, Action::Diff, &["Ctrl-x"], "diff", "the whole text before and after"),
+    spec(Context::Form, Action::Commands, &["Ctrl-o"], "commands", "the same by hand"),
+    spec(Context::Form, Action::PageUp, &["PageUp"], "", "preview: a page up"),
+    spec(Context::Form, Action::PageDown, &["PageDown"], "", "preview: a page down"),
     spec(Context::Switch, Action::Apply, &["Enter"], "apply", "do what the preview says"),
     spec(
         Context::Switch,
@@ -212,6 +276,8 @@ pub const ACTIONS: &[Spec] = &[
         "leave everything as it is",
         "close; nothing is changed",
     ),
+    spec(Context::Confirm, Action::Diff, &["x"], "diff", "the whole text before and after"),
+    spec(Context::Confirm, Action::Commands, &["c"], "commands", "the same by hand"),
     spec(Context::Steps, Action::Undo, &["u"], "undo", "take this change back, with a preview"),
     spec(
         Context::Steps,
@@ -225,10 +291,9 @@ pub const ACTIONS: &[Spec] = &[
 /// What a key means in a context.
 #[must_use]
 pub fn find(key: Key, context: Context) -> Option<Action> {
-    let here = |spec: &&Spec| spec.context == context || spec.context == Context::Everywhere;
-    ACTIONS
-        .iter()
-        .filter(here)
-        .find(|spec| spec.keys.iter().any(|name| Key::parse(name) == Some(key)))
-        .map(|spec| spec.action)
+    let pressed = |spec: &&Spec| spec.keys.iter().any(|name| Key::parse(name) == Some(key));
+    let mut layers = context.layers().iter();
+    layers.find_map(|layer| {
+        ACTIONS.iter().filter(|spec| spec.context == *layer).find(pressed).map(|spec| spec.action)
+    })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::change::{Bounce, Choice, Plan, Refusal, Target, Want, When, models, plan, target};
+use super::job::{Job, Planned};
+use crate::change::{Bounce, Choice, Refusal, Target, Want, When, many, models, plan, target};
 use crate::model::{MacvtapMode, NicId, Snapshot};
 
 /// What the lower half of the form shows.
@@ -17,17 +18,42 @@ pub enum Preview {
     Commands,
 }
 
+impl Preview {
+    /// What a key turns it to; the same key again turns it back.
+    #[must_use]
+    pub fn turn(self, key: super::Action) -> Self {
+        match key {
+            super::Action::Diff if self != Self::Diff => Self::Diff,
+            super::Action::Commands if self != Self::Commands => Self::Commands,
+            _ => Self::Summary,
+        }
+    }
+}
+
+/// When a switch takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effective {
+    /// Now and at the next boot.
+    Now,
+    /// At the next boot.
+    NextBoot,
+    /// At the next boot, and that is now: the guest is shut down and started.
+    Restart,
+}
+
 /// The form.
 #[derive(Debug, Clone)]
 pub struct SwitchForm {
     /// Which NIC.
     pub nic: NicId,
+    /// All that are switched together, if more than one was marked.
+    pub marked: Vec<NicId>,
     /// Where it can be plugged.
     pub choices: Vec<Choice>,
     /// The target under the cursor.
     pub cursor: usize,
     /// When.
-    pub when: When,
+    pub when: Effective,
     /// Another model; `None` keeps the one it has.
     pub model: Option<String>,
     /// Link bounce.
@@ -37,7 +63,7 @@ pub struct SwitchForm {
     /// What is shown below.
     pub preview: Preview,
     /// The plan, or why there is none.
-    pub plan: Result<Box<Plan>, Refusal>,
+    pub planned: Planned,
     structure: u64,
 }
 
@@ -46,7 +72,7 @@ impl SwitchForm {
 
     /// The form of a NIC; the cursor is on the first target that is possible and not where it is.
     #[must_use]
-    pub fn new(snapshot: &Snapshot, nic: NicId) -> Self {
+    pub fn new(snapshot: &Snapshot, nic: NicId, marked: Vec<NicId>) -> Self {
         use target::Availability;
         let choices = target::choices(snapshot, nic);
         let possible = |choice: &Choice| {
@@ -58,14 +84,15 @@ impl SwitchForm {
         let running = snapshot.nic(nic).is_some_and(|nic| nic.live.is_some());
         let mut form = Self {
             nic,
+            marked,
             cursor: choices.iter().position(possible).unwrap_or(0),
             choices,
-            when: if running { When::NowAndNextBoot } else { When::NextBoot },
+            when: if running { Effective::Now } else { Effective::NextBoot },
             model: None,
             bounce: Bounce::default(),
             mode: MacvtapMode::Bridge,
             preview: Preview::default(),
-            plan: Err(Refusal { what: String::new(), reason: String::new(), way_out: String::new() }),
+            planned: Err(Refusal { what: String::new(), reason: String::new(), way_out: String::new() }),
             structure: snapshot.structure,
         };
         form.replan(snapshot);
@@ -98,8 +125,9 @@ impl SwitchForm {
         match field {
             Action::When => {
                 self.when = match self.when {
-                    When::NowAndNextBoot => When::NextBoot,
-                    When::NextBoot => When::NowAndNextBoot,
+                    Effective::Now => Effective::NextBoot,
+                    Effective::NextBoot => Effective::Restart,
+                    Effective::Restart => Effective::Now,
                 }
             }
             Action::Mode => {
@@ -121,9 +149,7 @@ impl SwitchForm {
                     }
                 }
             }
-            Action::Diff if self.preview != Preview::Diff => self.preview = Preview::Diff,
-            Action::Commands if self.preview != Preview::Commands => self.preview = Preview::Commands,
-            _ => self.preview = Preview::Summary,
+            key => self.preview = self.preview.turn(key),
         }
         self.replan(snapshot);
     }
@@ -140,8 +166,29 @@ impl SwitchForm {
 
     fn replan(&mut self, snapshot: &Snapshot) {
         let Some(target) = self.target() else { return };
-        let want =
-            Want { nic: self.nic, target, model: self.model.clone(), when: self.when, bounce: self.bounce };
-        self.plan = plan::plan(snapshot, &want).map(Box::new);
+        let when = if self.when == Effective::Now { When::NowAndNextBoot } else { When::NextBoot };
+        let want = Want { nic: self.nic, target, model: self.model.clone(), when, bounce: self.bounce };
+        self.planned = if self.marked.len() > 1 {
+            self.plan_many(snapshot, &want)
+        } else {
+            let planned = plan::plan(snapshot, &want);
+            let planned = planned.and_then(|plan| match self.when {
+                Effective::Restart => plan.by_restart(snapshot),
+                Effective::Now | Effective::NextBoot => Ok(plan),
+            });
+            planned.map(Job::from)
+        };
+    }
+
+    fn plan_many(&self, snapshot: &Snapshot, want: &Want) -> Planned {
+        let mut many = many::plan(snapshot, &self.marked, want);
+        if self.when == Effective::Restart {
+            let restarted = many.plans.into_iter().map(|plan| plan.by_restart(snapshot));
+            many.plans = restarted.collect::<Result<_, _>>()?;
+        }
+        match (many.plans.is_empty(), many.left_out.first()) {
+            (true, Some(left)) => Err(left.refusal.clone()),
+            _ => Ok(Job::from(many)),
+        }
     }
 }

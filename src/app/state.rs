@@ -1,15 +1,17 @@
 //! PURE. The state of the screen. Selection is by identity, overlays are a stack of one enum, a
 //! question holds the plan it is about.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::form::SwitchForm;
+use super::form::{Preview, SwitchForm};
+use super::forms::Form;
+use super::job::{Job, JobStep};
+use super::menu::Menu;
 use super::rows::{self, RowId};
 use crate::app::Context;
-use crate::change::journal::Record;
-use crate::change::{Outcome, Plan, Step, StepState};
-use crate::model::{Snapshot, Timestamp};
+use crate::change::Outcome;
+use crate::model::{NicId, Snapshot, Timestamp};
 
 /// The panes, in the order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,6 +138,10 @@ pub enum Overlay {
         /// First line shown.
         scroll: usize,
     },
+    /// What can be done with a row.
+    Menu(Menu),
+    /// A form.
+    Form(Box<Form>),
     /// The switch form.
     Switch(Box<SwitchForm>),
     /// A question about a plan.
@@ -143,12 +149,17 @@ pub enum Overlay {
         /// What is asked.
         title: String,
         /// What would be done.
-        plan: Box<Plan>,
-        /// The change that it takes back.
-        record: Option<Box<Record>>,
+        job: Box<Job>,
+        /// What of it is shown.
+        preview: Preview,
+        /// First line shown.
+        scroll: usize,
     },
     /// The steps of the running or last change.
-    Steps,
+    Steps {
+        /// First line shown.
+        scroll: usize,
+    },
     /// Messages so far.
     Messages {
         /// First line shown.
@@ -159,14 +170,29 @@ pub enum Overlay {
 }
 
 impl Overlay {
+    /// The first line shown, of a box that can be scrolled.
+    pub(super) const fn scroll(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Help { scroll }
+            | Self::Detail { scroll, .. }
+            | Self::Messages { scroll }
+            | Self::Confirm { scroll, .. }
+            | Self::Steps { scroll } => Some(scroll),
+            Self::Form(form) => Some(&mut form.scroll),
+            Self::Switch(_) | Self::Menu(_) | Self::QuitWhileChanging => None,
+        }
+    }
+
     /// Which keys count.
     #[must_use]
     pub const fn context(&self) -> Context {
         match self {
             Self::Help { .. } | Self::Detail { .. } | Self::Messages { .. } => Context::Text,
+            Self::Menu(_) => Context::Menu,
+            Self::Form(_) => Context::Form,
             Self::Switch(_) => Context::Switch,
             Self::Confirm { .. } | Self::QuitWhileChanging => Context::Confirm,
-            Self::Steps => Context::Steps,
+            Self::Steps { .. } => Context::Steps,
         }
     }
 }
@@ -175,9 +201,9 @@ impl Overlay {
 #[derive(Debug, Clone)]
 pub struct ChangeRun {
     /// What is done.
-    pub plan: Plan,
-    /// Each step with its state; `None` when it has not begun.
-    pub steps: Vec<(Step, Option<StepState>)>,
+    pub job: Job,
+    /// Each step and how it stands.
+    pub steps: Vec<JobStep>,
     /// How it ended; `None` while it runs.
     pub outcome: Option<Outcome>,
 }
@@ -185,7 +211,7 @@ pub struct ChangeRun {
 /// The whole state.
 #[derive(Debug)]
 pub struct App {
-    live: Arc<Snapshot>,
+    pub(super) live: Arc<Snapshot>,
     frozen: Option<Arc<Snapshot>>,
     /// The wall clock.
     pub now: Timestamp,
@@ -195,6 +221,8 @@ pub struct App {
     pub focus: Pane,
     /// The selected row of each pane.
     pub selected: [Option<RowId>; 4],
+    /// NICs that are switched together.
+    pub marked: BTreeSet<NicId>,
     /// Only rows with this text.
     pub filter: String,
     /// The filter is being typed.
@@ -229,6 +257,7 @@ impl App {
             size,
             focus: Pane::Nics,
             selected: [const { None }; 4],
+            marked: BTreeSet::new(),
             filter: String::new(),
             filtering: false,
             sort: Sort::default(),

@@ -1,13 +1,15 @@
 //! PURE. Event + state → state + effects.
 
+mod boxes;
+
 use super::action::{self, Action};
-use super::form::SwitchForm;
+use super::form::Preview;
+use super::job::{Job, JobStep, News};
 use super::key::{Code, Key};
-use super::rows::{self, RowId};
+use super::rows;
 use super::state::{App, ChangeRun, Mouse, Overlay, Pane};
 use super::{Context, Effect, Event};
-use crate::change::journal::Record;
-use crate::change::{Outcome, Plan, Progress, StepState};
+use crate::change::{Outcome, StepState};
 use crate::ui::text::escape;
 
 /// Takes an event in.
@@ -16,28 +18,30 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
         Event::Key(key) => return on_key(app, key),
         Event::Paste(text) => {
             // Only a text field takes it, and a pasted line break confirms nothing.
+            let text = text.chars().filter(|c| !c.is_control());
             if app.filtering {
-                app.filter.extend(text.chars().filter(|c| !c.is_control()));
+                app.filter.extend(text);
+            } else {
+                boxes::type_into_form(app, text);
             }
         }
         Event::Resize(columns, rows) => app.size = (columns, rows),
         Event::Snapshot(snapshot) => {
             for overlay in &mut app.overlays {
-                if let Overlay::Switch(form) = overlay {
-                    form.follow(&snapshot);
+                match overlay {
+                    Overlay::Switch(form) => form.follow(&snapshot),
+                    Overlay::Form(form) => form.follow(&snapshot),
+                    _ => {}
                 }
             }
             app.take(snapshot);
+            boxes::forget_gone(app);
         }
         Event::Clock(now) => app.now = now,
         Event::Progress(progress) => on_progress(app, progress),
         Event::Outcome(outcome) => return on_outcome(app, *outcome),
         Event::Undo(found) => match *found {
-            Ok((record, plan)) => app.overlays.push(Overlay::Confirm {
-                title: "Undo".to_owned(),
-                plan: Box::new(plan),
-                record: Some(Box::new(record)),
-            }),
+            Ok(job) => ask(app, "Undo", job),
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Message(text) => app.say(text),
@@ -45,16 +49,27 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
     Vec::new()
 }
 
-fn on_progress(app: &mut App, progress: Progress) {
+/// A question about a change.
+pub(super) fn ask(app: &mut App, title: &str, job: Job) {
+    app.overlays.push(Overlay::Confirm {
+        title: title.to_owned(),
+        job: Box::new(job),
+        preview: Preview::default(),
+        scroll: 0,
+    });
+}
+
+fn on_progress(app: &mut App, News { key, text, state }: News) {
     let Some(change) = &mut app.change else { return };
-    if let Some((_, state)) = change.steps.iter_mut().find(|(step, _)| step.id == progress.step) {
-        *state = Some(progress.state);
+    match change.steps.iter_mut().find(|step| step.key == key) {
+        Some(step) => step.state = Some(state),
+        None => change.steps.push(JobStep { key, label: "back".to_owned(), text, state: Some(state) }),
     }
 }
 
 fn on_outcome(app: &mut App, outcome: Outcome) -> Vec<Effect> {
     let Some(change) = &mut app.change else { return Vec::new() };
-    let what = format!("{} {}: {}", change.plan.guest, change.plan.nic.mac, change.plan.title);
+    let what = change.job.title();
     let sentence = match &outcome {
         Outcome::Verified { address: Some(address) } => format!("verified: {what}, {address}"),
         Outcome::Verified { address: None } => format!("verified: {what}"),
@@ -63,9 +78,9 @@ fn on_outcome(app: &mut App, outcome: Outcome) -> Vec<Effect> {
         Outcome::Failed { why, state } => format!("failed: {what}: {why}; {state}"),
     };
     // A step that was waiting when the change ended has not happened.
-    for (_, state) in &mut change.steps {
-        if matches!(state, Some(StepState::Running | StepState::Waiting { .. })) {
-            *state = Some(StepState::Failed { reason: "not done".to_owned() });
+    for step in &mut change.steps {
+        if matches!(step.state, Some(StepState::Running | StepState::Waiting { .. })) {
+            step.state = Some(StepState::Failed { reason: "not done".to_owned() });
         }
     }
     change.outcome = Some(outcome);
@@ -86,7 +101,9 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
     if key == (Key { code: Code::Char('c'), ctrl: true }) {
         return quit(app);
     }
-    let Some(action) = action::find(key, app.context()) else { return Vec::new() };
+    let Some(action) = action::find(key, app.context()) else {
+        return boxes::other_key(app, key);
+    };
     match action {
         Action::Help => app.overlays.push(Overlay::Help { scroll: 0 }),
         Action::Repaint => return vec![Effect::Repaint],
@@ -94,8 +111,10 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
         _ => {
             return match app.context() {
                 Context::Panes | Context::Everywhere => on_panes(app, action),
-                Context::Text => on_text(app, action),
-                Context::Switch => on_switch(app, action),
+                Context::Text | Context::Scroll => on_text(app, action),
+                Context::Menu => boxes::on_menu(app, action),
+                Context::Form => boxes::on_form(app, action),
+                Context::Switch => boxes::on_switch(app, action),
                 Context::Confirm => on_confirm(app, action),
                 Context::Steps => on_steps(app, action),
             };
@@ -153,10 +172,13 @@ fn on_panes(app: &mut App, action: Action) -> Vec<Effect> {
                 app.overlays.push(Overlay::Detail { row, scroll: 0 });
             }
         }
-        Action::Switch => open_switch(app),
+        Action::Switch => boxes::open_switch(app, None),
+        Action::Menu => boxes::open_menu(app),
+        Action::Mark => boxes::mark(app),
+        Action::MarkAll => boxes::mark_all(app),
         Action::Undo => return undo(app),
         Action::Change => match app.change {
-            Some(_) => app.overlays.push(Overlay::Steps),
+            Some(_) => app.overlays.push(Overlay::Steps { scroll: 0 }),
             None => app.say("no change has been made in this session"),
         },
         Action::Filter => app.filtering = true,
@@ -196,29 +218,6 @@ fn turn(app: &mut App, by: usize) {
 }
 
 /// The NIC that `s` means: the selected one, or the one behind the selected port.
-fn open_switch(app: &mut App) {
-    if app.is_changing() {
-        app.say("a change is running; c shows it");
-        return;
-    }
-    let snapshot = app.live();
-    let nic = match app.cursor(app.focus) {
-        Some(RowId::Nic(nic)) => Some(nic),
-        Some(RowId::Port(bridge, port)) => snapshot
-            .bridge_named(bridge)
-            .and_then(|bridge| bridge.ports.iter().find(|other| other.name == port))
-            .and_then(|port| port.nic),
-        _ => None,
-    };
-    match nic.filter(|nic| snapshot.nic(*nic).is_some()) {
-        Some(nic) => {
-            let form = SwitchForm::new(snapshot, nic);
-            app.overlays.push(Overlay::Switch(Box::new(form)));
-        }
-        None => app.say("choose a NIC first (1), then s"),
-    }
-}
-
 fn undo(app: &mut App) -> Vec<Effect> {
     if app.is_changing() {
         app.say("a change is running; it can be taken back when it has ended");
@@ -228,92 +227,85 @@ fn undo(app: &mut App) -> Vec<Effect> {
 }
 
 fn on_text(app: &mut App, action: Action) -> Vec<Effect> {
-    let page = usize::from(app.size.1 / 2).max(1);
-    let Some(Overlay::Help { scroll } | Overlay::Detail { scroll, .. } | Overlay::Messages { scroll }) =
-        app.overlays.last_mut()
-    else {
-        return Vec::new();
-    };
-    match action {
-        Action::Up => *scroll = scroll.saturating_sub(1),
-        Action::Down => *scroll = scroll.saturating_add(1),
-        Action::PageUp => *scroll = scroll.saturating_sub(page),
-        Action::PageDown => *scroll = scroll.saturating_add(page),
-        Action::First => *scroll = 0,
-        // The view stops at the end.
-        Action::Last => *scroll = usize::MAX / 2,
-        Action::Close => {
-            app.overlays.pop();
-        }
-        _ => {}
+    if action == Action::Close {
+        app.overlays.pop();
+    } else {
+        scroll(app, action);
     }
     Vec::new()
 }
 
-fn on_switch(app: &mut App, action: Action) -> Vec<Effect> {
-    let snapshot = std::sync::Arc::clone(app.live());
-    let Some(Overlay::Switch(form)) = app.overlays.last_mut() else { return Vec::new() };
-    match action {
-        Action::Close => {
-            app.overlays.pop();
-        }
-        Action::Up => form.step(&snapshot, -1),
-        Action::Down => form.step(&snapshot, 1),
-        Action::Apply => {
-            let planned = form.plan.clone();
-            match planned {
-                Ok(plan) => {
-                    app.overlays.pop();
-                    return start(app, *plan, None);
-                }
-                Err(refusal) => app.say(format!("{}; {}", refusal.reason, refusal.way_out)),
-            }
-        }
-        field => form.cycle(&snapshot, field),
-    }
-    Vec::new()
+/// Moves the text of the topmost box; false when the key means something else.
+pub(super) fn scroll(app: &mut App, action: Action) -> bool {
+    let page = usize::from(app.size.1 / 2).max(1);
+    let Some(scroll) = app.overlays.last_mut().and_then(Overlay::scroll) else { return false };
+    *scroll = match action {
+        Action::Up => scroll.saturating_sub(1),
+        Action::Down => scroll.saturating_add(1),
+        Action::PageUp => scroll.saturating_sub(page),
+        Action::PageDown => scroll.saturating_add(page),
+        Action::First => 0,
+        // The view stops at the end.
+        Action::Last => usize::MAX / 2,
+        _ => return false,
+    };
+    true
 }
 
 fn on_confirm(app: &mut App, action: Action) -> Vec<Effect> {
-    let overlay = match action {
-        Action::Apply | Action::Close => app.overlays.pop(),
-        _ => None,
-    };
-    match (action, overlay) {
-        (Action::Apply, Some(Overlay::Confirm { plan, record, .. })) => start(app, *plan, record),
-        (Action::Apply, Some(Overlay::QuitWhileChanging)) => {
-            app.quit_after_change = true;
-            app.say("quits as soon as the change has ended");
-            if app.is_changing() { Vec::new() } else { vec![Effect::Quit] }
+    match action {
+        Action::Apply => match app.overlays.pop() {
+            Some(Overlay::Confirm { job, .. }) => return start(app, *job),
+            Some(Overlay::QuitWhileChanging) => {
+                app.quit_after_change = true;
+                app.say("quits as soon as the change has ended");
+                return if app.is_changing() { Vec::new() } else { vec![Effect::Quit] };
+            }
+            Some(other) => app.overlays.push(other),
+            None => {}
+        },
+        Action::Close => {
+            app.overlays.pop();
         }
-        _ => Vec::new(),
+        Action::Diff | Action::Commands => {
+            if let Some(Overlay::Confirm { preview, scroll, .. }) = app.overlays.last_mut() {
+                *preview = preview.turn(action);
+                *scroll = 0;
+            }
+        }
+        _ => {
+            scroll(app, action);
+        }
     }
+    Vec::new()
 }
 
 fn on_steps(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
-        Action::Undo => undo(app),
+        Action::Undo => return undo(app),
         Action::Close => {
             app.overlays.pop();
             if app.is_changing() {
                 app.say("the change goes on; c shows it");
             }
-            Vec::new()
         }
-        _ => Vec::new(),
+        _ => {
+            scroll(app, action);
+        }
     }
+    Vec::new()
 }
 
-fn start(app: &mut App, plan: Plan, record: Option<Box<Record>>) -> Vec<Effect> {
+/// Begins a change that was agreed to.
+pub(super) fn start(app: &mut App, job: Job) -> Vec<Effect> {
     if app.is_changing() {
         app.say("a change is running already; c shows it");
         return Vec::new();
     }
-    let steps = plan.steps.iter().map(|step| (step.clone(), None)).collect();
-    app.change = Some(ChangeRun { plan: plan.clone(), steps, outcome: None });
-    if !matches!(app.overlays.last(), Some(Overlay::Steps)) {
-        app.overlays.push(Overlay::Steps);
+    app.change = Some(ChangeRun { job: job.clone(), steps: job.steps(), outcome: None });
+    if !matches!(app.overlays.last(), Some(Overlay::Steps { .. })) {
+        app.overlays.push(Overlay::Steps { scroll: 0 });
     }
-    tracing::info!(guest = %escape(&plan.guest), nic = %plan.nic.mac, to = %plan.to.words(), "change begins");
-    vec![Effect::Apply(Box::new(plan), record)]
+    tracing::info!(change = %escape(&job.title()), "begins");
+    vec![Effect::Apply(Box::new(job))]
 }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 pub use self::many::{ManyOutcome, News, run as run_many};
+pub use self::network::NetworkOutcome;
 pub use self::power::run as run_power;
 
 use self::course::Course;

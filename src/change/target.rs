@@ -127,6 +127,18 @@ pub fn choices(snapshot: &Snapshot, id: NicId) -> Vec<Choice> {
     choices
 }
 
+/// Every place that a new NIC can be plugged into now; macvtaps in bridge mode.
+#[must_use]
+pub fn places(snapshot: &Snapshot) -> Vec<Target> {
+    let networks =
+        snapshot.libvirt.networks.iter().map(|network| Target::Network { network: network.name.clone() });
+    let bridges = snapshot.bridges.iter().map(|bridge| Target::Bridge { bridge: bridge.name });
+    let links = snapshot.kernel.links.iter().filter(|link| carries_macvtap(link));
+    let links = links.map(|link| Target::Macvtap { lower: link.name, mode: MacvtapMode::Bridge });
+    let open = |target: &Target| obstacle(snapshot, target, None).is_none();
+    networks.chain(bridges).chain(links).filter(open).collect()
+}
+
 /// How a NIC would get to this target, whether or not it is listed.
 #[must_use]
 pub fn availability(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
@@ -262,13 +274,18 @@ fn owner<'a>(snapshot: &'a Snapshot, bridge: &Bridge) -> Option<&'a Network> {
     snapshot.network(bridge.network?).filter(|network| network.forward() != ForwardMode::Bridge)
 }
 
-fn of_link(snapshot: &Snapshot, nic: &Nic, link: &Link) -> Option<Choice> {
-    let carries = match &link.kind {
+/// Its kind can have macvtaps on it.
+fn carries_macvtap(link: &Link) -> bool {
+    let kind = match &link.kind {
         LinkKind::Device | LinkKind::Veth | LinkKind::Bond | LinkKind::Vlan { .. } => !link.loopback,
         LinkKind::Other { name } => matches!(name.as_str(), "team" | "dummy"),
         _ => false,
     };
-    if !carries || link.mac.is_none() {
+    kind && link.mac.is_some()
+}
+
+fn of_link(snapshot: &Snapshot, nic: &Nic, link: &Link) -> Option<Choice> {
+    if !carries_macvtap(link) {
         return None;
     }
     let mode = match nic.source() {

@@ -228,6 +228,14 @@ pub struct NicId {
     pub nth: u8,
 }
 
+impl NicId {
+    /// A text that no other NIC has.
+    #[must_use]
+    pub fn key(self) -> String {
+        format!("{}/{}/{}", self.domain, self.mac, self.nth)
+    }
+}
+
 /// Milliseconds since the Unix epoch, by the wall clock of the host that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

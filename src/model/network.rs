@@ -216,6 +216,17 @@ pub struct DhcpRange {
     pub end: IpAddr,
 }
 
+impl std::str::FromStr for DhcpRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let range = text.split_once('-').and_then(|(start, end)| {
+            Some(Self { start: start.trim().parse().ok()?, end: end.trim().parse().ok()? })
+        });
+        range.ok_or_else(|| "expected two addresses as 192.168.150.10-192.168.150.99".to_owned())
+    }
+}
+
 impl DhcpRange {
     /// How many addresses it holds; 0 if the ends are of different families or the wrong way round.
     #[must_use]

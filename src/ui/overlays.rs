@@ -1,6 +1,10 @@
 //! PURE. Boxes on top of the panes: help, details, the switch form, questions, the steps of a change.
 
 mod detail;
+mod form;
+mod menu;
+mod preview;
+mod steps;
 mod switch;
 
 use ratatui::Frame;
@@ -11,9 +15,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget as _};
 use super::text::{escape, fit, span, truncate, width};
 use super::theme::{Role, Theme};
 use crate::app::action::{ACTIONS, Context};
-use crate::app::state::ChangeRun;
 use crate::app::{App, Overlay};
-use crate::change::{Outcome, StepState};
 
 pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     for overlay in &app.overlays {
@@ -30,13 +32,26 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                 show(&title, lines, *scroll, theme, area, frame);
             }
             Overlay::Switch(form) => switch::draw(app, form, theme, area, frame),
-            Overlay::Confirm { title, plan, .. } => {
-                let lines = switch::plan_lines(plan, theme, usize::from(area.width).saturating_sub(6));
-                show(&format!(" {} ", escape(title)), lines, 0, theme, area, frame);
+            Overlay::Menu(menu) => {
+                let lines = menu::lines(menu, theme, usize::from(area.width).saturating_sub(4));
+                // Its cursor stays in sight.
+                let scroll = menu.cursor.saturating_sub(usize::from(area.height).saturating_sub(4));
+                show(&format!(" {} ", escape(&menu.title)), lines, scroll, theme, area, frame);
             }
-            Overlay::Steps => {
+            Overlay::Form(form) => form::draw(form, theme, area, frame),
+            Overlay::Confirm { title, job, preview, scroll } => {
+                let room = usize::from(area.width.min(106)).saturating_sub(4);
+                let mut lines = vec![
+                    Line::styled(format!(" {}", escape(&job.title())), theme.style(Role::Title)),
+                    Line::raw(""),
+                ];
+                lines.extend(preview::lines(&job.preview(), *preview, theme, room));
+                show(&format!(" {} ", escape(title)), lines, *scroll, theme, area, frame);
+            }
+            Overlay::Steps { scroll } => {
                 if let Some(change) = &app.change {
-                    show(" Change ", steps(change, theme), 0, theme, area, frame);
+                    let room = usize::from(area.width.min(106)).saturating_sub(4);
+                    show(" Change ", steps::lines(change, theme, room), *scroll, theme, area, frame);
                 }
             }
             Overlay::QuitWhileChanging => {
@@ -63,8 +78,13 @@ fn show(title: &str, lines: Vec<Line<'_>>, scroll: usize, theme: Theme, area: Re
     let below = lines.len().saturating_sub(first + visible);
     let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(visible).collect();
     Paragraph::new(shown).render(inner, frame.buffer_mut());
-    if below > 0 {
-        let text = format!(" {below} more ▼ ");
+    more(below, inner, theme, frame);
+}
+
+/// Says on the lower frame how many lines are hidden below.
+fn more(hidden: usize, inner: Rect, theme: Theme, frame: &mut Frame<'_>) {
+    if hidden > 0 {
+        let text = format!(" {hidden} more ▼ ");
         let x = inner.right().saturating_sub(u16::try_from(width(&text)).unwrap_or(0));
         frame.buffer_mut().set_string(x, inner.bottom(), text, theme.style(Role::Key));
     }
@@ -99,9 +119,12 @@ fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
         Context::Panes,
         Context::Everywhere,
         Context::Switch,
+        Context::Menu,
+        Context::Form,
         Context::Steps,
         Context::Confirm,
         Context::Text,
+        Context::Scroll,
     ];
     let mut seen = Vec::new();
     contexts.retain(|context| {
@@ -142,68 +165,4 @@ fn messages<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
         ])
     };
     app.messages.iter().rev().map(line).collect()
-}
-
-/// ```text
-/// │ ✔ next boot   bridge virbr1                                   3 ms │
-/// │ ◐ address     waiting …                                            │
-/// ```
-fn steps<'a>(change: &ChangeRun, theme: Theme) -> Vec<Line<'a>> {
-    let mut lines = vec![
-        Line::styled(
-            format!(
-                " {} {}: {}",
-                escape(&change.plan.guest),
-                change.plan.nic.mac,
-                escape(&change.plan.title)
-            ),
-            theme.style(Role::Strong),
-        ),
-        Line::raw(""),
-    ];
-    for (step, state) in &change.steps {
-        let (glyph, role, text, time) = match state {
-            None => (" ", Role::Dim, step.text.clone(), String::new()),
-            Some(StepState::Running) => ("◐", Role::Warn, step.text.clone(), String::new()),
-            Some(StepState::Waiting { text }) => ("◐", Role::Warn, text.clone(), String::new()),
-            Some(StepState::Done { proof, millis }) => ("✔", Role::Good, proof.clone(), duration(*millis)),
-            Some(StepState::Unknown { text }) => ("–", Role::Dim, text.clone(), String::new()),
-            Some(StepState::Failed { reason }) => ("✖", Role::Bad, reason.clone(), String::new()),
-        };
-        lines.push(Line::from(vec![
-            Span::styled(format!(" {glyph} "), theme.style(role)),
-            Span::raw(fit(step.id.word(), 11, '…')),
-            Span::raw(fit(&escape(&text), 48.max(width(&text)), '…')),
-            Span::styled(format!("{time:>9} "), theme.style(Role::Dim)),
-        ]));
-    }
-    lines.push(Line::raw(""));
-    match &change.outcome {
-        None => {
-            lines.push(Line::styled(" running; Esc closes this, the change goes on", theme.style(Role::Dim)));
-        }
-        Some(Outcome::Verified { .. }) => {
-            lines.push(Line::styled(" ✔ verified by the kernel; u takes it back", theme.style(Role::Good)));
-        }
-        Some(Outcome::Reverted { why }) => {
-            lines.push(Line::styled(" ▲ everything is as it was", theme.style(Role::Warn)));
-            lines.push(Line::raw(format!("   because {}", escape(why))));
-        }
-        Some(Outcome::Refused(refusal)) => {
-            lines.push(Line::styled(" ▲ nothing was changed", theme.style(Role::Warn)));
-            lines.push(Line::raw(format!("   because {}", escape(&refusal.reason))));
-            lines.push(Line::raw(format!("   {}", escape(&refusal.way_out))));
-        }
-        Some(Outcome::Failed { why, state }) => {
-            lines.push(Line::styled(" ✖ failed, and not put back", theme.style(Role::Bad)));
-            lines.push(Line::raw(format!("   because {}", escape(why))));
-            lines.push(Line::raw(format!("   {}", escape(state))));
-        }
-    }
-    lines
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown in tenths of a second")]
-fn duration(millis: u64) -> String {
-    if millis < 1000 { format!("{millis} ms") } else { format!("{:.1} s", millis as f64 / 1000.0) }
 }

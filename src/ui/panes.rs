@@ -35,6 +35,9 @@ pub(super) fn draw(app: &App, pane: Pane, theme: Theme, area: Rect, frame: &mut 
         notes.push(format!("/{}", escape(&app.filter)));
     }
     if pane == Pane::Nics {
+        if !app.marked.is_empty() {
+            notes.push(format!("◆ {} marked, s switches them", app.marked.len()));
+        }
         notes.push(format!("sort {}", app.sort.words()));
     }
     if !health.is_ok() && *health != SourceState::Starting {
@@ -103,7 +106,13 @@ fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row
     let row = |id: &RowId, cells: Option<Vec<Cell>>| Row { cells: cells.unwrap_or_default(), mark: mark(id) };
     let rows = ids.iter().enumerate().map(|(at, id)| {
         let cells = match id {
-            RowId::Nic(nic) => snapshot.nic(*nic).map(|nic| nic_cells(snapshot, nic)),
+            RowId::Nic(id) => snapshot.nic(*id).map(|nic| {
+                let mut cells = nic_cells(snapshot, nic);
+                if let Some(guest) = cells.first_mut().filter(|_| app.marked.contains(id)) {
+                    guest.text.insert_str(0, "◆ ");
+                }
+                cells
+            }),
             RowId::Bridge(bridge) => snapshot.bridge_named(*bridge).map(bridge_cells),
             RowId::Port(bridge, port) => snapshot
                 .bridge_named(*bridge)

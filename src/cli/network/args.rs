@@ -100,7 +100,7 @@ pub struct EditArgs {
     #[arg(long, value_name = "LINK|any", value_parser = parse_forward_dev)]
     forward_dev: Option<ForwardDev>,
     /// What DHCP hands out
-    #[arg(long, value_name = "FROM-TO", value_parser = parse_range)]
+    #[arg(long, value_name = "FROM-TO")]
     dhcp: Option<DhcpRange>,
     /// The whole definition from a file, - for standard input
     #[arg(long, value_name = "FILE")]
@@ -156,14 +156,7 @@ fn parse_subnet(text: &str) -> Result<SubnetWord, String> {
 }
 
 fn parse_dhcp(text: &str) -> Result<DhcpWord, String> {
-    if text == "off" { Ok(DhcpWord::Off) } else { parse_range(text).map(DhcpWord::Range) }
-}
-
-fn parse_range(text: &str) -> Result<DhcpRange, String> {
-    let range = text.split_once('-').and_then(|(start, end)| {
-        Some(DhcpRange { start: start.trim().parse().ok()?, end: end.trim().parse().ok()? })
-    });
-    range.ok_or_else(|| "expected two addresses as 192.168.150.10-192.168.150.99".to_owned())
+    if text == "off" { Ok(DhcpWord::Off) } else { text.parse().map(DhcpWord::Range) }
 }
 
 fn parse_ports(text: &str) -> Result<(u16, u16), String> {

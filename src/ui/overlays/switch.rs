@@ -16,23 +16,28 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget as _};
-use similar::{ChangeTag, TextDiff};
 
-use super::frame_box;
+use super::{frame_box, preview};
 use crate::app::App;
-use crate::app::form::{Preview, SwitchForm};
-use crate::change::{Availability, Bounce, Choice, Edit, Plan, Refusal, Target, When};
+use crate::app::form::{Effective, SwitchForm};
+use crate::change::{Availability, Bounce, Choice, Target};
 use crate::ui::text::{escape, fit, truncate, width};
 use crate::ui::theme::{Role, Theme};
 use crate::ui::words;
 
 pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let Some(nic) = app.live().nic(form.nic) else { return };
-    let title = format!(" Switch {} · {} · {} ", escape(&nic.guest), words::nic_name(nic), nic.id.mac);
+    let title = match form.marked.len() {
+        0 | 1 => format!(" Switch {} · {} · {} ", escape(&nic.guest), words::nic_name(nic), nic.id.mac),
+        many => format!(" Switch {many} marked NICs "),
+    };
     let columns = area.width.min(106);
     let room = usize::from(columns).saturating_sub(4);
     let settings = settings(form, nic.config().and_then(|config| config.model.clone()), theme);
-    let below = preview(form, theme, room);
+    let below = match &form.planned {
+        Ok(job) => preview::lines(&job.preview(), form.preview, theme, room),
+        Err(refusal) => preview::refused(refusal, theme, room),
+    };
     let choices: Vec<Line<'_>> =
         form.choices.iter().enumerate().map(|(at, one)| choice(one, form, at, theme, room)).collect();
     // now, choices, settings, rule, preview, frame: the list gives way before the preview does.
@@ -93,8 +98,9 @@ fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room:
 
 fn settings<'a>(form: &SwitchForm, model: Option<String>, theme: Theme) -> Line<'a> {
     let when = match form.when {
-        When::NowAndNextBoot => "now and at next boot",
-        When::NextBoot => "next boot only",
+        Effective::Now => "now and at next boot",
+        Effective::NextBoot => "next boot only",
+        Effective::Restart => "next boot, and restart the guest for it now",
     };
     let model = match &form.model {
         Some(model) => model.clone(),
@@ -119,109 +125,4 @@ fn settings<'a>(form: &SwitchForm, model: Option<String>, theme: Theme) -> Line<
         spans.extend(field("m", "mode", form.mode.word().to_owned()));
     }
     Line::from(spans)
-}
-
-fn preview<'a>(form: &SwitchForm, theme: Theme, room: usize) -> Vec<Line<'a>> {
-    match (&form.plan, form.preview) {
-        (Err(refusal), _) => refused(refusal, theme, room),
-        (Ok(plan), Preview::Summary) => plan_lines(plan, theme, room),
-        (Ok(plan), Preview::Diff) => whole_diff(plan, theme, room),
-        (Ok(plan), Preview::Commands) => plan
-            .commands
-            .iter()
-            .flat_map(|command| command.lines())
-            .map(|line| Line::raw(truncate(&escape(line), room, '…').into_owned()))
-            .collect(),
-    }
-}
-
-fn refused<'a>(refusal: &Refusal, theme: Theme, room: usize) -> Vec<Line<'a>> {
-    let mut lines = Vec::new();
-    for (role, text) in [(Role::Warn, &refusal.reason), (Role::Text, &refusal.way_out)] {
-        lines.extend(
-            wrap(&escape(text), room)
-                .into_iter()
-                .map(|line| Line::styled(format!(" {line}"), theme.style(role))),
-        );
-    }
-    lines
-}
-
-/// Consequences and the lines that change.
-pub(super) fn plan_lines<'a>(plan: &Plan, theme: Theme, room: usize) -> Vec<Line<'a>> {
-    let mut lines = Vec::new();
-    for (at, sentence) in plan.consequences.iter().filter(|sentence| !sentence.is_empty()).enumerate() {
-        let role = if at == 0 { Role::Strong } else { Role::Text };
-        for (row, line) in wrap(&escape(sentence), room.saturating_sub(3)).into_iter().enumerate() {
-            let bullet = if at == 0 || row > 0 { " " } else { "•" };
-            lines.push(Line::styled(format!(" {bullet} {line}"), theme.style(role)));
-        }
-    }
-    let same =
-        plan.live.as_ref().zip(plan.next.as_ref()).is_some_and(|(live, next)| changed(live) == changed(next));
-    if let Some(live) = &plan.live {
-        lines.extend(diff("live", live, theme, room));
-    }
-    match &plan.next {
-        Some(_) if same => lines.push(Line::styled("   next boot the same", theme.style(Role::Dim))),
-        Some(next) => lines.extend(diff("next boot", next, theme, room)),
-        None => {}
-    }
-    lines
-}
-
-fn changed(edit: &Edit) -> Vec<(ChangeTag, String)> {
-    TextDiff::from_lines(edit.before.as_str(), edit.after.as_str())
-        .iter_all_changes()
-        .filter(|change| change.tag() != ChangeTag::Equal)
-        .map(|change| (change.tag(), change.value().trim().to_owned()))
-        .collect()
-}
-
-fn diff<'a>(label: &str, edit: &Edit, theme: Theme, room: usize) -> Vec<Line<'a>> {
-    let line = |(at, (tag, text)): (usize, (ChangeTag, String))| {
-        let label = if at == 0 { fit(label, 10, '…') } else { " ".repeat(10) };
-        let (sign, role) = if tag == ChangeTag::Delete { ('-', Role::Removed) } else { ('+', Role::Added) };
-        let text = truncate(&escape(&text), room.saturating_sub(16), '…').into_owned();
-        Line::from(vec![
-            Span::styled(format!("   {label}"), theme.style(Role::Dim)),
-            Span::styled(format!("{sign} {text}"), theme.style(role)),
-        ])
-    };
-    changed(edit).into_iter().enumerate().map(line).collect()
-}
-
-fn whole_diff<'a>(plan: &Plan, theme: Theme, room: usize) -> Vec<Line<'a>> {
-    let mut lines = Vec::new();
-    for (label, edit) in [("live", &plan.live), ("next boot", &plan.next)] {
-        let Some(edit) = edit else { continue };
-        lines.push(Line::styled(format!(" {label}"), theme.style(Role::Heading)));
-        for change in TextDiff::from_lines(edit.before.as_str(), edit.after.as_str()).iter_all_changes() {
-            let (sign, role) = match change.tag() {
-                ChangeTag::Delete => ('-', Role::Removed),
-                ChangeTag::Insert => ('+', Role::Added),
-                ChangeTag::Equal => (' ', Role::Text),
-            };
-            let text = truncate(&escape(change.value().trim_end()), room.saturating_sub(4), '…').into_owned();
-            lines.push(Line::styled(format!(" {sign} {text}"), theme.style(role)));
-        }
-    }
-    lines
-}
-
-/// Breaks a sentence at spaces.
-fn wrap(text: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let Some(last) = lines.last_mut() else { break };
-        if !last.is_empty() && width(last) + 1 + width(word) > room {
-            lines.push(word.to_owned());
-        } else {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    lines
 }

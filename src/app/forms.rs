@@ -1,0 +1,238 @@
+//! PURE. Forms: fields, and below them always the preview of what they would do. A form knows no
+//! terminal; [`Form::plan`] is asked again at every change of a field or of the host.
+
+mod lease;
+mod network;
+mod nic;
+
+use super::form::Preview;
+use super::job::Planned;
+use crate::change::Refusal;
+use crate::change::network::Mode;
+use crate::model::{DomainId, NetworkId, Snapshot};
+
+/// Which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormKind {
+    /// A new network, first shown in this mode.
+    NetworkNew(Mode),
+    /// What can be changed of a network.
+    NetworkEdit(NetworkId),
+    /// A static lease of a network.
+    Lease(NetworkId),
+    /// One more NIC for a guest.
+    NicAdd(DomainId),
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Typed.
+    Text(String),
+    /// One of several.
+    Choice {
+        /// What there is. May be hostile text.
+        options: Vec<String>,
+        /// Which one.
+        at: usize,
+    },
+}
+
+/// Whether a field is on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// It is.
+    Yes,
+    /// It means nothing with the other fields as they are.
+    No,
+}
+
+/// A field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// What the form calls it.
+    pub id: &'static str,
+    /// What it is called on the screen.
+    pub label: &'static str,
+    /// Its value.
+    pub value: Value,
+    /// What may be typed.
+    pub hint: &'static str,
+    /// Whether it is there.
+    pub shown: Shown,
+}
+
+/// A form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// Which.
+    pub kind: FormKind,
+    /// Its title. May be hostile text.
+    pub title: String,
+    /// Its fields.
+    pub fields: Vec<Field>,
+    /// The field with the cursor.
+    pub cursor: usize,
+    /// What of the plan is shown.
+    pub preview: Preview,
+    /// First line of the preview.
+    pub scroll: usize,
+    /// What would be done, or why nothing can be.
+    pub planned: Planned,
+    structure: u64,
+}
+
+pub(super) fn text(
+    id: &'static str,
+    label: &'static str,
+    value: impl Into<String>,
+    hint: &'static str,
+) -> Field {
+    Field { id, label, value: Value::Text(value.into()), hint, shown: Shown::Yes }
+}
+
+pub(super) fn choice(id: &'static str, label: &'static str, options: Vec<String>, at: usize) -> Field {
+    Field { id, label, value: Value::Choice { options, at }, hint: "", shown: Shown::Yes }
+}
+
+pub(super) fn refusal(what: &str, reason: impl Into<String>, way_out: &str) -> Refusal {
+    Refusal { what: what.to_owned(), reason: reason.into(), way_out: way_out.to_owned() }
+}
+
+impl Form {
+    /// The form with proposals from the host; `None` when what it is about is gone.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, kind: FormKind) -> Option<Self> {
+        let (title, fields) = match kind {
+            FormKind::NetworkNew(mode) => ("New network".to_owned(), network::fields(snapshot, mode)),
+            FormKind::NetworkEdit(id) => network::edit_fields(snapshot, id)?,
+            FormKind::Lease(id) => lease::fields(snapshot, id)?,
+            FormKind::NicAdd(id) => nic::fields(snapshot, id)?,
+        };
+        let mut form = Self {
+            kind,
+            title,
+            fields,
+            cursor: 0,
+            preview: Preview::default(),
+            scroll: 0,
+            planned: Err(refusal("", "", "")),
+            structure: snapshot.structure,
+        };
+        form.settle(snapshot);
+        Some(form)
+    }
+
+    fn plan(&self, snapshot: &Snapshot) -> Planned {
+        match self.kind {
+            FormKind::NetworkNew(_) => network::plan(self, snapshot),
+            FormKind::NetworkEdit(id) => network::plan_edit(self, snapshot, id),
+            FormKind::Lease(id) => lease::plan(self, snapshot, id),
+            FormKind::NicAdd(id) => nic::plan(self, snapshot, id),
+        }
+    }
+
+    /// Fields that hang on others, and the plan.
+    fn settle(&mut self, snapshot: &Snapshot) {
+        if let FormKind::NetworkNew(_) = self.kind {
+            network::arrange(self, snapshot);
+        }
+        self.planned = self.plan(snapshot);
+        self.structure = snapshot.structure;
+        self.scroll = 0;
+    }
+
+    /// Follows a new snapshot.
+    pub fn follow(&mut self, snapshot: &Snapshot) {
+        if snapshot.structure != self.structure {
+            let scroll = self.scroll;
+            self.settle(snapshot);
+            self.scroll = scroll;
+        }
+    }
+
+    /// The next or previous field on the screen.
+    pub fn step(&mut self, by: isize) {
+        let shown: Vec<usize> = self.shown().map(|(at, _)| at).collect();
+        let now = shown.iter().position(|at| *at == self.cursor).unwrap_or(0);
+        let count = shown.len().max(1);
+        let next = (now + count).saturating_add_signed(by) % count;
+        self.cursor = shown.get(next).copied().unwrap_or(0);
+    }
+
+    /// The fields on the screen with their positions.
+    pub fn shown(&self) -> impl Iterator<Item = (usize, &Field)> {
+        self.fields.iter().enumerate().filter(|(_, field)| field.shown == Shown::Yes)
+    }
+
+    /// Another value of the choice under the cursor.
+    pub fn turn(&mut self, snapshot: &Snapshot, by: isize) {
+        let Some(Value::Choice { options, at }) =
+            self.fields.get_mut(self.cursor).map(|field| &mut field.value)
+        else {
+            return;
+        };
+        let count = options.len().max(1);
+        *at = (*at + count).saturating_add_signed(by) % count;
+        self.settle(snapshot);
+    }
+
+    /// Changes the text under the cursor.
+    pub fn edit(&mut self, snapshot: &Snapshot, change: impl FnOnce(&mut String)) {
+        if let Some(Value::Text(text)) = self.fields.get_mut(self.cursor).map(|field| &mut field.value) {
+            change(text);
+            self.settle(snapshot);
+        }
+    }
+
+    /// The text under the cursor can be typed.
+    #[must_use]
+    pub fn takes_text(&self) -> bool {
+        matches!(self.fields.get(self.cursor).map(|field| &field.value), Some(Value::Text(_)))
+    }
+
+    /// What a field says; empty when it is not shown.
+    #[must_use]
+    pub fn get(&self, id: &str) -> &str {
+        let field = self.fields.iter().find(|field| field.id == id && field.shown == Shown::Yes);
+        match field.map(|field| &field.value) {
+            Some(Value::Text(text)) => text.trim(),
+            Some(Value::Choice { options, at }) => options.get(*at).map_or("", String::as_str),
+            None => "",
+        }
+    }
+
+    /// Which option of a choice.
+    #[must_use]
+    pub fn at(&self, id: &str) -> usize {
+        match self.fields.iter().find(|field| field.id == id).map(|field| &field.value) {
+            Some(Value::Choice { at, .. }) => *at,
+            _ => 0,
+        }
+    }
+
+    /// What a field says, understood; `None` when it is empty.
+    ///
+    /// # Errors
+    /// A refusal that names the field.
+    pub(super) fn parsed<T: std::str::FromStr>(
+        &self,
+        id: &str,
+        expected: &str,
+    ) -> Result<Option<T>, Refusal> {
+        let said = self.get(id);
+        if said.is_empty() {
+            return Ok(None);
+        }
+        let label = self.fields.iter().find(|field| field.id == id).map_or(id, |field| field.label);
+        let wrong =
+            |_| refusal("", format!("{label}: {said} is not understood"), &format!("expected {expected}"));
+        said.parse().map(Some).map_err(wrong)
+    }
+
+    pub(super) fn show(&mut self, id: &str, shown: Shown) {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.id == id) {
+            field.shown = shown;
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! PURE. Every kind of change behind one face: what the preview shows, what its steps are called and how
+//! they stand. A question holds a [`Job`]; the runner outside carries it out and sends [`News`].
+
+use crate::change::apply::network::NetworkProgress;
+use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
+use crate::change::journal::Record;
+use crate::change::many::Many;
+use crate::change::network::NetworkPlan;
+use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepState};
+
+/// A change that can be previewed and carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// A NIC's plan; with the record of the change it takes back, if it is an undo.
+    Nic(Box<Plan>, Option<Box<Record>>),
+    /// Many NICs, all of them or none.
+    Many(Box<Many>),
+    /// A guest's power.
+    Power(Box<PowerPlan>),
+    /// A network.
+    Network(Box<NetworkPlan>),
+}
+
+/// What a preview shows. All text may be hostile.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Preview {
+    /// What must not be overlooked.
+    pub risks: Vec<String>,
+    /// What it means; the first sentence is the verdict.
+    pub consequences: Vec<String>,
+    /// Texts that change, with what they are.
+    pub edits: Vec<(String, Edit)>,
+    /// The same by hand.
+    pub commands: Vec<String>,
+}
+
+/// One step of a job on the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobStep {
+    /// What [`News`] call it.
+    pub key: String,
+    /// A word or two in front.
+    pub label: String,
+    /// What is done.
+    pub text: String,
+    /// How it stands; `None` when it has not begun.
+    pub state: Option<StepState>,
+}
+
+/// A running job's news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// [`JobStep::key`]; an unknown one is a step that nobody had planned, such as a way back.
+    pub key: String,
+    /// What it says of itself if it was not planned.
+    pub text: String,
+    /// How it stands.
+    pub state: StepState,
+}
+
+impl Job {
+    /// What it is, in one line.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::Nic(plan, _) => format!("{} {}: {}", plan.guest, plan.nic.mac, plan.title),
+            Self::Many(many) => match many.plans.first() {
+                Some(plan) => format!("{} NICs → {}", many.plans.len(), plan.to.words()),
+                None => "no NIC".to_owned(),
+            },
+            Self::Power(plan) => format!("{} {}", plan.power.words(), plan.name),
+            Self::Network(plan) => plan.title.clone(),
+        }
+    }
+
+    /// Whether the last word of it is the journal's, so that `u` takes it back.
+    #[must_use]
+    pub const fn can_be_undone(&self) -> bool {
+        matches!(self, Self::Nic(..) | Self::Many(_))
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn preview(&self) -> Preview {
+        match self {
+            Self::Nic(plan, _) => of_nic(plan),
+            Self::Many(many) => of_many(many),
+            Self::Power(plan) => Preview {
+                consequences: plan.consequences.clone(),
+                commands: plan.commands.clone(),
+                ..Preview::default()
+            },
+            Self::Network(plan) => of_network(plan),
+        }
+    }
+
+    /// Its steps, none begun.
+    #[must_use]
+    pub fn steps(&self) -> Vec<JobStep> {
+        let step = |step: &crate::change::Step| {
+            let word = step.id.word();
+            JobStep { key: word.to_owned(), label: word.to_owned(), text: step.text.clone(), state: None }
+        };
+        match self {
+            Self::Nic(plan, _) => plan.steps.iter().map(step).collect(),
+            Self::Power(plan) => plan.steps.iter().map(step).collect(),
+            Self::Many(many) => {
+                let steps = |plan: &Plan| -> Vec<JobStep> {
+                    let of = |own: &crate::change::Step| JobStep {
+                        key: format!("{} {}", plan.nic.key(), own.id.word()),
+                        label: plan.guest.clone(),
+                        ..step(own)
+                    };
+                    plan.steps.iter().map(of).collect()
+                };
+                many.plans.iter().flat_map(steps).collect()
+            }
+            Self::Network(plan) => {
+                let step = |(at, step): (usize, &crate::change::network::NetworkStep)| JobStep {
+                    key: step.text.clone(),
+                    label: (at + 1).to_string(),
+                    text: step.text.clone(),
+                    state: None,
+                };
+                plan.steps.iter().enumerate().map(step).collect()
+            }
+        }
+    }
+}
+
+fn of_nic(plan: &Plan) -> Preview {
+    let mut edits = Vec::new();
+    for (label, edit) in [("live", &plan.live), ("next boot", &plan.next)] {
+        edits.extend(edit.clone().map(|edit| (label.to_owned(), edit)));
+    }
+    Preview {
+        risks: Vec::new(),
+        consequences: plan.consequences.clone(),
+        edits,
+        commands: plan.commands.clone(),
+    }
+}
+
+fn of_many(many: &Many) -> Preview {
+    let mut preview = Preview::default();
+    let verdict = format!(
+        "{} NICs, all of them or none: if one fails, those that were done are taken back.",
+        many.plans.len()
+    );
+    preview.consequences.push(verdict);
+    for plan in &many.plans {
+        preview.consequences.push(format!("{} {}: {}", plan.guest, plan.nic.mac, plan.title));
+    }
+    for left in &many.left_out {
+        preview.risks.push(format!("{} {} stays: {}", left.guest, left.nic.mac, left.refusal.reason));
+    }
+    for sentence in many.plans.iter().flat_map(|plan| &plan.consequences) {
+        if !preview.consequences.contains(sentence) {
+            preview.consequences.push(sentence.clone());
+        }
+    }
+    for plan in &many.plans {
+        for (label, edit) in of_nic(plan).edits {
+            preview.edits.push((format!("{} {label}", plan.guest), edit));
+        }
+        preview.commands.extend(plan.commands.iter().cloned());
+    }
+    preview
+}
+
+fn of_network(plan: &NetworkPlan) -> Preview {
+    let edit = Edit {
+        before: plan.before.clone().unwrap_or_default(),
+        after: plan.after.clone().unwrap_or_default(),
+    };
+    Preview {
+        risks: Vec::new(),
+        consequences: plan.consequences.clone(),
+        edits: if edit.before == edit.after { Vec::new() } else { vec![("XML".to_owned(), edit)] },
+        commands: plan.commands.clone(),
+    }
+}
+
+impl News {
+    /// Of a NIC's or a guest's plan.
+    #[must_use]
+    pub fn of_progress(progress: Progress) -> Self {
+        let word = progress.step.word().to_owned();
+        Self { key: word.clone(), text: word, state: progress.state }
+    }
+
+    /// Of one of many NICs.
+    #[must_use]
+    pub fn of_many(news: apply::News) -> Self {
+        let word = news.progress.step.word();
+        Self { key: format!("{} {word}", news.nic.key()), text: word.to_owned(), state: news.progress.state }
+    }
+
+    /// Of a network's plan.
+    #[must_use]
+    pub fn of_network(progress: NetworkProgress) -> Self {
+        let NetworkProgress { text, result, millis } = progress;
+        let state = match result {
+            Ok(proof) => {
+                StepState::Done { proof: if proof.is_empty() { text.clone() } else { proof }, millis }
+            }
+            Err(reason) => StepState::Failed { reason },
+        };
+        Self { key: text.clone(), text, state }
+    }
+}
+
+/// Many ends in one.
+#[must_use]
+pub fn outcome_of_many(outcome: &ManyOutcome) -> Outcome {
+    if outcome.is_verified() {
+        return Outcome::Verified { address: None };
+    }
+    let reason = |outcome: &Outcome| match outcome {
+        Outcome::Verified { .. } => None,
+        Outcome::Reverted { why } | Outcome::Failed { why, .. } => Some(why.clone()),
+        Outcome::Refused(refusal) => Some(refusal.to_string()),
+    };
+    let whys: Vec<String> = outcome
+        .each
+        .iter()
+        .filter_map(|(nic, outcome)| Some(format!("{}: {}", nic.mac, reason(outcome)?)))
+        .collect();
+    let bad = |(_, outcome): &&(crate::model::NicId, Outcome)| matches!(outcome, Outcome::Failed { .. });
+    let left: Vec<String> = outcome
+        .each
+        .iter()
+        .filter(bad)
+        .chain(outcome.taken_back.iter().filter(|(_, outcome)| !matches!(outcome, Outcome::Verified { .. })))
+        .filter_map(|(nic, outcome)| Some(format!("{}: {}", nic.mac, reason(outcome)?)))
+        .collect();
+    if left.is_empty() {
+        return Outcome::Reverted { why: whys.join("; ") };
+    }
+    Outcome::Failed { why: whys.join("; "), state: format!("not put back: {}", left.join("; ")) }
+}
+
+/// A network's end in the words of all others.
+#[must_use]
+pub fn outcome_of_network(outcome: NetworkOutcome) -> Outcome {
+    match outcome {
+        NetworkOutcome::Verified => Outcome::Verified { address: None },
+        NetworkOutcome::Refused(refusal) => Outcome::Refused(refusal),
+        NetworkOutcome::Reverted { why } => Outcome::Reverted { why },
+        NetworkOutcome::Failed { why, state } => Outcome::Failed { why, state },
+    }
+}
+
+/// A job that was planned, or why there is none.
+pub type Planned = Result<Job, Refusal>;
+
+impl From<Plan> for Job {
+    fn from(plan: Plan) -> Self {
+        Self::Nic(Box::new(plan), None)
+    }
+}
+
+impl From<Many> for Job {
+    fn from(many: Many) -> Self {
+        Self::Many(Box::new(many))
+    }
+}
+
+impl From<PowerPlan> for Job {
+    fn from(plan: PowerPlan) -> Self {
+        Self::Power(Box::new(plan))
+    }
+}
+
+impl From<NetworkPlan> for Job {
+    fn from(plan: NetworkPlan) -> Self {
+        Self::Network(Box::new(plan))
+    }
+}

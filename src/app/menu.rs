@@ -1,0 +1,230 @@
+//! PURE. Everything that can be done with a row, in one list: each line with its letter and, where it
+//! cannot be done, with the reason. Choosing a line plans it; nothing happens without a preview.
+
+use super::forms::FormKind;
+use super::job::{Job, Planned};
+use super::rows::RowId;
+use crate::change::network::NetworkWant;
+use crate::change::splice::LinkState;
+use crate::change::{Power, Refusal, When, network, nic, power};
+use crate::model::{DomainId, NetworkId, NicId, Snapshot};
+
+/// What a line of the menu does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// The switch form.
+    Switch(NicId),
+    /// A form.
+    Form(FormKind),
+    /// Cable in or out.
+    Link(NicId, LinkState),
+    /// Take the NIC away.
+    Remove(NicId),
+    /// Put the tap onto its bridge again.
+    Reseat(NicId),
+    /// Make the running guest's NIC what its next boot has.
+    ApplyPending(NicId),
+    /// Make the next boot what the guest has now.
+    DiscardPending(NicId),
+    /// A guest's power.
+    Power(DomainId, Power),
+    /// Something with a network.
+    Network(NetworkDeed, NetworkId),
+}
+
+/// What can be done with a network without a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkDeed {
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Stop, start, and every guest back on it.
+    Restart,
+    /// Taps, rules and DHCP server put right.
+    Repair,
+    /// Forget it.
+    Delete,
+}
+
+impl Deed {
+    /// Plans it; `None` for what opens a form.
+    #[must_use]
+    pub fn plan(&self, snapshot: &Snapshot) -> Option<Planned> {
+        Some(match self {
+            Self::Switch(_) | Self::Form(_) => return None,
+            Self::Link(id, state) => nic::link(snapshot, *id, *state, When::NowAndNextBoot).map(Job::from),
+            Self::Remove(id) => nic::remove(snapshot, *id, When::NowAndNextBoot).map(Job::from),
+            Self::Reseat(id) => nic::reseat(snapshot, *id).map(Job::from),
+            Self::ApplyPending(id) => nic::apply_pending(snapshot, *id).map(Job::from),
+            Self::DiscardPending(id) => nic::discard_pending(snapshot, *id).map(Job::from),
+            Self::Power(id, what) => power::plan(snapshot, *id, *what).map(Job::from),
+            Self::Network(what, id) => of_network(snapshot, *what, *id),
+        })
+    }
+}
+
+fn of_network(snapshot: &Snapshot, what: NetworkDeed, id: NetworkId) -> Planned {
+    let name = snapshot.network(id).map(|network| network.name.clone());
+    let name = name.ok_or_else(|| Refusal {
+        what: "change the network".to_owned(),
+        reason: "it is not there any more".to_owned(),
+        way_out: "look again".to_owned(),
+    })?;
+    let want = match what {
+        NetworkDeed::Start => NetworkWant::Start { name },
+        NetworkDeed::Stop => NetworkWant::Stop { name },
+        NetworkDeed::Restart => NetworkWant::Restart { name },
+        NetworkDeed::Repair => NetworkWant::Repair { name },
+        NetworkDeed::Delete => NetworkWant::Delete { name },
+    };
+    network::plan(snapshot, &want).map(Job::from)
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The letter that does it at once.
+    pub key: char,
+    /// What it does, in words.
+    pub text: String,
+    /// What it does.
+    pub deed: Deed,
+    /// Why it cannot be done now.
+    pub obstacle: Option<String>,
+}
+
+/// The list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Menu {
+    /// What it is about.
+    pub title: String,
+    /// The lines; never empty.
+    pub items: Vec<Item>,
+    /// The line under the cursor.
+    pub cursor: usize,
+}
+
+impl Menu {
+    /// The menu of a row, or of a pane without rows; `None` when nothing can be done there.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, row: Option<&RowId>) -> Option<Self> {
+        let mut lines = Lines { snapshot, items: Vec::new() };
+        let title = match row {
+            Some(RowId::Nic(id)) => lines.nic(*id),
+            Some(RowId::Port(bridge, port)) => {
+                let owner = snapshot.bridge_named(*bridge);
+                let found = owner.and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port));
+                found.and_then(|port| port.nic).and_then(|nic| lines.nic(nic))
+            }
+            Some(RowId::Network(id)) => lines.network(*id),
+            Some(RowId::Bridge(name)) => snapshot.bridge_named(*name).and_then(|bridge| {
+                lines.network(bridge.network?);
+                Some(format!("bridge {name}"))
+            }),
+            Some(RowId::Rule(..)) | None => None,
+        };
+        lines.new_things();
+        let Lines { items, .. } = lines;
+        let title = title.unwrap_or_else(|| "this host".to_owned());
+        let cursor = items.iter().position(|item| item.obstacle.is_none()).unwrap_or(0);
+        (!items.is_empty()).then_some(Self { title, items, cursor })
+    }
+
+    /// Moves the cursor.
+    pub fn step(&mut self, by: isize) {
+        let last = self.items.len().saturating_sub(1);
+        self.cursor = self.cursor.saturating_add_signed(by).min(last);
+    }
+}
+
+struct Lines<'a> {
+    snapshot: &'a Snapshot,
+    items: Vec<Item>,
+}
+
+impl Lines<'_> {
+    fn add(&mut self, key: char, text: &str, deed: Deed) {
+        let obstacle = deed.plan(self.snapshot).and_then(Result::err).map(|refusal| refusal.reason);
+        self.items.push(Item { key, text: text.to_owned(), deed, obstacle });
+    }
+
+    fn nic(&mut self, id: NicId) -> Option<String> {
+        let nic = self.snapshot.nic(id)?;
+        let pulled = nic.config().is_some_and(|config| config.link_down);
+        self.add('s', "NIC: switch it to another network, bridge or macvtap", Deed::Switch(id));
+        if pulled {
+            self.add('l', "NIC: plug its cable in (link up)", Deed::Link(id, LinkState::Up));
+        } else {
+            self.add('l', "NIC: pull its cable (link down)", Deed::Link(id, LinkState::Down));
+        }
+        if nic.pending {
+            self.add('y', "NIC: apply what the next boot has, now", Deed::ApplyPending(id));
+            self.add('z', "NIC: discard what the next boot has", Deed::DiscardPending(id));
+        }
+        if nic.drifted() {
+            self.add('b', "NIC: put its tap back onto its bridge", Deed::Reseat(id));
+        }
+        self.add('n', "NIC: add another one to this guest", Deed::Form(FormKind::NicAdd(id.domain)));
+        self.add('v', "NIC: remove it", Deed::Remove(id));
+        self.power(id.domain);
+        Some(format!("{} · {}", nic.guest, nic.id.mac))
+    }
+
+    fn power(&mut self, id: DomainId) {
+        let Some(guest) = self.snapshot.guest(id) else { return };
+        let lines: &[(char, &str, Power)] = if guest.state.is_active() {
+            &[
+                ('d', "guest: shut it down", Power::Shutdown),
+                ('r', "guest: reboot it", Power::Reboot),
+                ('p', "guest: pause it", Power::Pause),
+                ('u', "guest: resume it", Power::Resume),
+                ('e', "guest: press its reset button", Power::Reset),
+                ('f', "guest: pull its plug (force off)", Power::ForceOff),
+            ]
+        } else {
+            &[('t', "guest: start it", Power::Start)]
+        };
+        for (key, text, what) in lines {
+            let deed = Deed::Power(id, *what);
+            // Either pause or resume: the one that does not fit is noise.
+            if matches!(what, Power::Pause | Power::Resume)
+                && deed.plan(self.snapshot).is_some_and(|planned| planned.is_err())
+            {
+                continue;
+            }
+            self.add(*key, text, deed);
+        }
+        if guest.autostart {
+            self.add('o', "guest: do not start it with the host", Deed::Power(id, Power::AutostartOff));
+        } else {
+            self.add('o', "guest: start it with the host", Deed::Power(id, Power::AutostartOn));
+        }
+    }
+
+    fn network(&mut self, id: NetworkId) -> Option<String> {
+        let network = self.snapshot.network(id)?;
+        let deed = |what| Deed::Network(what, id);
+        if network.active {
+            self.add('p', "network: stop it", deed(NetworkDeed::Stop));
+            self.add('r', "network: restart it, every guest put back on it", deed(NetworkDeed::Restart));
+            self.add(
+                'f',
+                "network: repair taps, rules and DHCP without a restart",
+                deed(NetworkDeed::Repair),
+            );
+        } else {
+            self.add('t', "network: start it", deed(NetworkDeed::Start));
+        }
+        self.add('e', "network: edit it", Deed::Form(FormKind::NetworkEdit(id)));
+        self.add('l', "network: give a guest a static lease", Deed::Form(FormKind::Lease(id)));
+        self.add('v', "network: delete it", deed(NetworkDeed::Delete));
+        Some(format!("network {}", network.name))
+    }
+
+    fn new_things(&mut self) {
+        use crate::change::network::Mode;
+        self.add('w', "new network", Deed::Form(FormKind::NetworkNew(Mode::Nat)));
+        self.add('i', "new isolated network", Deed::Form(FormKind::NetworkNew(Mode::Isolated)));
+    }
+}

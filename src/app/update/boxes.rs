@@ -1,0 +1,224 @@
+//! PURE. Keys of the boxes that lead to a change: the menu of a row, forms, the switch form; and marks.
+
+use std::sync::Arc;
+
+use super::{ask, scroll, start};
+use crate::app::action::Action;
+use crate::app::form::SwitchForm;
+use crate::app::forms::{Form, FormKind};
+use crate::app::menu::{Deed, Menu};
+use crate::app::{App, Code, Effect, Key, Overlay, RowId};
+use crate::model::NicId;
+
+/// The NIC of the selected row, if it has one.
+fn nic_of(app: &App) -> Option<NicId> {
+    let snapshot = app.live();
+    let nic = match app.cursor(app.focus) {
+        Some(RowId::Nic(nic)) => Some(nic),
+        Some(RowId::Port(bridge, port)) => snapshot
+            .bridge_named(bridge)
+            .and_then(|bridge| bridge.ports.iter().find(|other| other.name == port))
+            .and_then(|port| port.nic),
+        _ => None,
+    };
+    nic.filter(|nic| snapshot.nic(*nic).is_some())
+}
+
+pub(super) fn open_switch(app: &mut App, nic: Option<NicId>) {
+    if app.is_changing() {
+        app.say("a change is running; c shows it");
+        return;
+    }
+    let snapshot = app.live();
+    let marked: Vec<NicId> =
+        snapshot.nics.iter().map(|nic| nic.id).filter(|id| app.marked.contains(id)).collect();
+    // A NIC that was named is meant alone.
+    let marked = if nic.is_some() { Vec::new() } else { marked };
+    match nic.or_else(|| marked.first().copied()).or_else(|| nic_of(app)) {
+        Some(nic) => {
+            let form = SwitchForm::new(snapshot, nic, marked);
+            app.overlays.push(Overlay::Switch(Box::new(form)));
+        }
+        None => app.say("choose a NIC first (1), then s"),
+    }
+}
+
+pub(super) fn mark(app: &mut App) {
+    match nic_of(app) {
+        Some(nic) => {
+            if !app.marked.remove(&nic) {
+                app.marked.insert(nic);
+            }
+            super::step(app, 1);
+        }
+        None => app.say("only NICs are marked"),
+    }
+}
+
+/// All NICs where the selected one is plugged; a second time none.
+pub(super) fn mark_all(app: &mut App) {
+    let snapshot = Arc::clone(app.live());
+    let source = nic_of(app).and_then(|nic| snapshot.nic(nic)?.source().cloned());
+    let Some(source) = source else {
+        app.marked.clear();
+        return;
+    };
+    let there = |nic: &&crate::model::Nic| nic.source().is_some_and(|other| other.same_plug(&source));
+    let all: std::collections::BTreeSet<NicId> =
+        snapshot.nics.iter().filter(there).map(|nic| nic.id).collect();
+    app.marked = if app.marked == all { std::collections::BTreeSet::new() } else { all };
+}
+
+pub(super) fn open_menu(app: &mut App) {
+    let row = app.cursor(app.focus);
+    match Menu::of(app.live(), row.as_ref()) {
+        Some(menu) => app.overlays.push(Overlay::Menu(menu)),
+        None => app.say("nothing can be done with this row"),
+    }
+}
+
+pub(super) fn on_menu(app: &mut App, action: Action) -> Vec<Effect> {
+    let Some(Overlay::Menu(menu)) = app.overlays.last_mut() else { return Vec::new() };
+    match action {
+        Action::Up => menu.step(-1),
+        Action::Down => menu.step(1),
+        Action::Apply => {
+            let at = menu.cursor;
+            choose(app, at);
+        }
+        _ => {
+            app.overlays.pop();
+        }
+    }
+    Vec::new()
+}
+
+/// Does the line: its form, or its preview, or a word on why not.
+fn choose(app: &mut App, at: usize) {
+    let Some(Overlay::Menu(menu)) = app.overlays.last() else { return };
+    let Some(item) = menu.items.get(at).cloned() else { return };
+    let snapshot = Arc::clone(app.live());
+    match item.deed.plan(&snapshot) {
+        Some(Ok(job)) => {
+            app.overlays.pop();
+            ask(app, &menu_title(&item.text), job);
+        }
+        Some(Err(refusal)) => app.say(format!("{}: {}; {}", refusal.what, refusal.reason, refusal.way_out)),
+        None => {
+            app.overlays.pop();
+            match item.deed {
+                Deed::Switch(nic) => open_switch(app, Some(nic)),
+                Deed::Form(kind) => open_form(app, kind),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// `NIC: remove it` → `Remove it`.
+fn menu_title(text: &str) -> String {
+    let text = text.split_once(": ").map_or(text, |(_, rest)| rest);
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+pub(super) fn open_form(app: &mut App, kind: FormKind) {
+    match Form::new(app.live(), kind) {
+        Some(form) => app.overlays.push(Overlay::Form(Box::new(form))),
+        None => app.say("that is not there any more"),
+    }
+}
+
+pub(super) fn on_form(app: &mut App, action: Action) -> Vec<Effect> {
+    let snapshot = Arc::clone(app.live());
+    if matches!(action, Action::PageUp | Action::PageDown) {
+        scroll(app, action);
+        return Vec::new();
+    }
+    let Some(Overlay::Form(form)) = app.overlays.last_mut() else { return Vec::new() };
+    match action {
+        Action::NextField => form.step(1),
+        Action::PreviousField => form.step(-1),
+        Action::NextValue => form.turn(&snapshot, 1),
+        Action::PreviousValue => form.turn(&snapshot, -1),
+        Action::Diff | Action::Commands => {
+            form.preview = form.preview.turn(action);
+            form.scroll = 0;
+        }
+        Action::Apply => match form.planned.clone() {
+            Ok(job) => {
+                app.overlays.pop();
+                return start(app, job);
+            }
+            Err(refusal) => app.say(format!("{}; {}", refusal.reason, refusal.way_out)),
+        },
+        _ => {
+            app.overlays.pop();
+        }
+    }
+    Vec::new()
+}
+
+/// Keys that no table knows: the letters of a menu, and what is typed into a form.
+pub(super) fn other_key(app: &mut App, key: Key) -> Vec<Effect> {
+    match app.overlays.last_mut() {
+        Some(Overlay::Menu(menu)) => {
+            let Code::Char(letter) = key.code else { return Vec::new() };
+            if let Some(at) = menu.items.iter().position(|item| item.key == letter && !key.ctrl) {
+                menu.cursor = at;
+                choose(app, at);
+            }
+        }
+        Some(Overlay::Form(form)) => {
+            let snapshot = Arc::clone(&app.live);
+            match key.code {
+                Code::Backspace => form.edit(&snapshot, |text| {
+                    text.pop();
+                }),
+                Code::Char('u') if key.ctrl => form.edit(&snapshot, String::clear),
+                // In a choice the space bar is the next value.
+                Code::Char(' ') if !form.takes_text() => form.turn(&snapshot, 1),
+                Code::Char(c) if !key.ctrl => form.edit(&snapshot, |text| text.push(c)),
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Pasted text, without control characters.
+pub(super) fn type_into_form(app: &mut App, text: impl Iterator<Item = char>) {
+    let snapshot = Arc::clone(&app.live);
+    if let Some(Overlay::Form(form)) = app.overlays.last_mut() {
+        form.edit(&snapshot, |value| value.extend(text));
+    }
+}
+
+pub(super) fn on_switch(app: &mut App, action: Action) -> Vec<Effect> {
+    let snapshot = Arc::clone(app.live());
+    let Some(Overlay::Switch(form)) = app.overlays.last_mut() else { return Vec::new() };
+    match action {
+        Action::Close => {
+            app.overlays.pop();
+        }
+        Action::Up => form.step(&snapshot, -1),
+        Action::Down => form.step(&snapshot, 1),
+        Action::Apply => match form.planned.clone() {
+            Ok(job) => {
+                app.overlays.pop();
+                app.marked.clear();
+                return start(app, job);
+            }
+            Err(refusal) => app.say(format!("{}; {}", refusal.reason, refusal.way_out)),
+        },
+        field => form.cycle(&snapshot, field),
+    }
+    Vec::new()
+}
+
+/// NICs that are gone are not marked any more.
+pub(super) fn forget_gone(app: &mut App) {
+    let App { marked, live, .. } = app;
+    marked.retain(|nic| live.nic(*nic).is_some());
+}

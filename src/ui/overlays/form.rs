@@ -1,0 +1,70 @@
+//! PURE. A form: its fields, a rule, and what it would do.
+//!
+//! ```text
+//! ╭ New network ──────────────────────────────────────────────╮
+//! │▸ mode         ◂ isolated ▸                                │
+//! │  name         isolated1                                   │
+//! │  subnet       192.168.123.0/24    empty: no addresses     │
+//! ├───────────────────────────────────────────────────────────┤
+//! │ Guests reach each other and the host, nothing else.       │
+//! ╰───────────────────────────────────────────────────────────╯
+//! ```
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget as _};
+
+use super::{frame_box, preview};
+use crate::app::forms::{Field, Form, Value};
+use crate::ui::text::{escape, fit, truncate, width};
+use crate::ui::theme::{Role, Theme};
+
+pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+    let columns = area.width.min(106);
+    let room = usize::from(columns).saturating_sub(4);
+    let fields: Vec<Line<'_>> =
+        form.shown().map(|(at, field)| line(field, at == form.cursor, theme, room)).collect();
+    let below = match &form.planned {
+        Ok(job) => preview::lines(&job.preview(), form.preview, theme, room),
+        Err(refusal) => preview::refused(refusal, theme, room),
+    };
+    let wanted = fields.len() + 1 + below.len() + 2;
+    // The box does not jump while fields are filled in.
+    let rows = u16::try_from(wanted.max(fields.len() + 9)).unwrap_or(u16::MAX).min(area.height);
+    let inner = frame_box(&format!(" {} ", escape(&form.title)), columns, rows, theme, area, frame);
+    let total = usize::from(inner.height);
+    let cursor = form.shown().position(|(at, _)| at == form.cursor).unwrap_or(0);
+    let for_fields = fields.len().min(total.saturating_sub(4)).max(1);
+    let first = cursor.saturating_sub(for_fields - 1);
+    let mut lines: Vec<Line<'_>> = fields.into_iter().skip(first).take(for_fields).collect();
+    lines.push(Line::styled("─".repeat(usize::from(inner.width)), theme.style(Role::Border)));
+    let left = total.saturating_sub(lines.len());
+    let scroll = form.scroll.min(below.len().saturating_sub(left));
+    let hidden = below.len().saturating_sub(scroll + left);
+    lines.extend(below.into_iter().skip(scroll).take(left));
+    Paragraph::new(lines).render(inner, frame.buffer_mut());
+    super::more(hidden, inner, theme, frame);
+}
+
+fn line<'a>(field: &Field, selected: bool, theme: Theme, room: usize) -> Line<'a> {
+    let value = match &field.value {
+        Value::Text(text) if selected => format!("{}▏", escape(text)),
+        Value::Text(text) => escape(text).into_owned(),
+        Value::Choice { options, at } => {
+            let said = options
+                .get(*at)
+                .map_or_else(|| "there is none".to_owned(), |option| escape(option).into_owned());
+            if options.len() > 1 { format!("◂ {said} ▸") } else { said }
+        }
+    };
+    let value = fit(&value, width(&value).max(24).min(room.saturating_sub(16)), '…');
+    let left = room.saturating_sub(width(&value) + 18);
+    let style = if selected { theme.style(Role::Selected) } else { theme.style(Role::Text) };
+    Line::from(vec![
+        Span::styled(if selected { "▸ " } else { "  " }, theme.style(Role::Key)),
+        Span::styled(fit(field.label, 13, '…'), theme.style(Role::Dim)),
+        Span::styled(value, style),
+        Span::styled(format!("  {}", truncate(field.hint, left, '…')), theme.style(Role::Dim)),
+    ])
+}

@@ -1,0 +1,122 @@
+//! PURE. What a change means, as lines: sentences and changed lines, or the whole texts, or commands.
+
+use ratatui::text::{Line, Span};
+use similar::{ChangeTag, TextDiff};
+
+use crate::app::form;
+use crate::app::job::Preview;
+use crate::change::{Edit, Refusal};
+use crate::ui::text::{escape, fit, truncate, width};
+use crate::ui::theme::{Role, Theme};
+
+/// The part of a preview that was asked for.
+pub(super) fn lines<'a>(preview: &Preview, part: form::Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    match part {
+        form::Preview::Summary => summary(preview, theme, room),
+        form::Preview::Diff => whole(preview, theme, room),
+        form::Preview::Commands => {
+            let lines = preview.commands.iter().flat_map(|command| command.lines());
+            lines
+                .map(|line| Line::raw(truncate(&format!(" {}", escape(line)), room, '…').into_owned()))
+                .collect()
+        }
+    }
+}
+
+/// Why there is no plan.
+pub(super) fn refused<'a>(refusal: &Refusal, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    for (role, text) in [(Role::Warn, &refusal.reason), (Role::Text, &refusal.way_out)] {
+        let wrapped = wrap(&escape(text), room.saturating_sub(1)).into_iter();
+        lines.extend(wrapped.map(|line| Line::styled(format!(" {line}"), theme.style(role))));
+    }
+    lines
+}
+
+fn summary<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    let risks = preview.risks.iter().map(|sentence| ("▲", Role::Warn, sentence));
+    let meaning = preview.consequences.iter().filter(|sentence| !sentence.is_empty()).enumerate();
+    let meaning =
+        meaning.map(
+            |(at, sentence)| {
+                if at == 0 { (" ", Role::Strong, sentence) } else { ("•", Role::Text, sentence) }
+            },
+        );
+    for (bullet, role, sentence) in risks.chain(meaning) {
+        for (row, line) in wrap(&escape(sentence), room.saturating_sub(3)).into_iter().enumerate() {
+            let bullet = if row == 0 { bullet } else { " " };
+            lines.push(Line::styled(format!(" {bullet} {line}"), theme.style(role)));
+        }
+    }
+    let mut before: Option<Vec<(ChangeTag, String)>> = None;
+    for (label, edit) in &preview.edits {
+        let changed = changed(edit);
+        if before.as_ref() == Some(&changed) {
+            lines.push(Line::styled(format!("   {} the same", escape(label)), theme.style(Role::Dim)));
+            continue;
+        }
+        lines.extend(diff(label, &changed, theme, room));
+        before = Some(changed);
+    }
+    lines
+}
+
+fn changed(edit: &Edit) -> Vec<(ChangeTag, String)> {
+    TextDiff::from_lines(edit.before.as_str(), edit.after.as_str())
+        .iter_all_changes()
+        .filter(|change| change.tag() != ChangeTag::Equal)
+        .map(|change| (change.tag(), change.value().trim().to_owned()))
+        .collect()
+}
+
+fn diff<'a>(label: &str, changed: &[(ChangeTag, String)], theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let line = |(at, (tag, text)): (usize, &(ChangeTag, String))| {
+        let label =
+            if at == 0 { fit(&escape(label), 18.min(room / 5), '…') } else { " ".repeat(18.min(room / 5)) };
+        let (sign, role) = if *tag == ChangeTag::Delete { ('-', Role::Removed) } else { ('+', Role::Added) };
+        let left = room.saturating_sub(width(&label) + 6);
+        Line::from(vec![
+            Span::styled(format!("   {label}"), theme.style(Role::Dim)),
+            Span::styled(format!("{sign} {}", truncate(&escape(text), left, '…')), theme.style(role)),
+        ])
+    };
+    changed.iter().enumerate().map(line).collect()
+}
+
+fn whole<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    for (label, edit) in &preview.edits {
+        lines.push(Line::styled(format!(" {}", escape(label)), theme.style(Role::Heading)));
+        for change in TextDiff::from_lines(edit.before.as_str(), edit.after.as_str()).iter_all_changes() {
+            let (sign, role) = match change.tag() {
+                ChangeTag::Delete => ('-', Role::Removed),
+                ChangeTag::Insert => ('+', Role::Added),
+                ChangeTag::Equal => (' ', Role::Text),
+            };
+            let text = truncate(&escape(change.value().trim_end()), room.saturating_sub(4), '…').into_owned();
+            lines.push(Line::styled(format!(" {sign} {text}"), theme.style(role)));
+        }
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled(" no text changes", theme.style(Role::Dim)));
+    }
+    lines
+}
+
+/// Breaks a sentence at spaces.
+pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(last) = lines.last_mut() else { break };
+        if !last.is_empty() && width(last) + 1 + width(word) > room {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}

@@ -1,0 +1,87 @@
+//! PURE. The steps of a change with their proof, and how it ended.
+//!
+//! ```text
+//! │ ✔ next boot   bridge virbr1                                   3 ms │
+//! │ ◐ address     waiting for a lease … 2 s of 30 s                    │
+//! ```
+
+use ratatui::text::{Line, Span};
+
+use super::preview::wrap;
+use crate::app::job::JobStep;
+use crate::app::state::ChangeRun;
+use crate::change::{Outcome, StepState};
+use crate::ui::text::{escape, fit, truncate};
+use crate::ui::theme::{Role, Theme};
+
+pub(super) fn lines<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let title = format!(" {}", escape(&change.job.title()));
+    let mut lines =
+        vec![Line::styled(truncate(&title, room, '…').into_owned(), theme.style(Role::Title)), Line::raw("")];
+    let label = change.steps.iter().map(|step| step.label.chars().count()).max().unwrap_or(0).clamp(2, 12);
+    let is_told = |step: &JobStep| matches!(step.state, Some(StepState::Running | StepState::Waiting { .. }));
+    // Some kinds of change tell only what is done: the first step without a word is the one under way.
+    let silent = change.outcome.is_none() && !change.steps.iter().any(is_told);
+    let under_way = change.steps.iter().position(|step| step.state.is_none()).filter(|_| silent);
+    for (at, step) in change.steps.iter().enumerate() {
+        let (glyph, role, text, time) = match &step.state {
+            None if under_way == Some(at) => ("◐", Role::Warn, &step.text, String::new()),
+            None => (" ", Role::Dim, &step.text, String::new()),
+            Some(StepState::Running) => ("◐", Role::Warn, &step.text, String::new()),
+            Some(StepState::Waiting { text }) => ("◐", Role::Warn, text, String::new()),
+            Some(StepState::Done { proof, millis }) => ("✔", Role::Good, proof, duration(*millis)),
+            Some(StepState::Unknown { text }) => ("–", Role::Dim, text, String::new()),
+            Some(StepState::Failed { reason }) => ("✖", Role::Bad, reason, String::new()),
+        };
+        let columns = room.saturating_sub(label + 15).max(20);
+        for (row, part) in wrap(&escape(text), columns).into_iter().enumerate() {
+            let (glyph, name, time) = if row == 0 {
+                (glyph, escape(&step.label).into_owned(), time.as_str())
+            } else {
+                ("", String::new(), "")
+            };
+            lines.push(Line::from(vec![
+                Span::styled(format!(" {} ", fit(glyph, 1, ' ')), theme.style(role)),
+                Span::styled(fit(&name, label + 1, '…'), theme.style(Role::Dim)),
+                Span::raw(fit(&part, columns, '…')),
+                Span::styled(format!("{time:>9} "), theme.style(Role::Dim)),
+            ]));
+        }
+    }
+    lines.push(Line::raw(""));
+    lines.extend(ending(change, theme, room));
+    lines
+}
+
+fn ending<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let more = |text: &str| -> Vec<Line<'a>> {
+        let lines = wrap(&escape(text), room.saturating_sub(3));
+        lines.into_iter().map(|line| Line::raw(format!("   {line}"))).collect()
+    };
+    let (role, head, rest) = match &change.outcome {
+        None => (Role::Dim, " running; Esc closes this, the change goes on", Vec::new()),
+        Some(Outcome::Verified { .. }) if change.job.can_be_undone() => {
+            (Role::Good, " ✔ verified by the kernel; u takes it back", Vec::new())
+        }
+        Some(Outcome::Verified { .. }) => (Role::Good, " ✔ verified", Vec::new()),
+        Some(Outcome::Reverted { why }) => (Role::Warn, " ▲ everything is as it was, because", more(why)),
+        Some(Outcome::Refused(refusal)) => {
+            let mut lines = more(&refusal.reason);
+            lines.extend(more(&refusal.way_out));
+            (Role::Warn, " ▲ nothing was changed, because", lines)
+        }
+        Some(Outcome::Failed { why, state }) => {
+            let mut lines = more(why);
+            lines.extend(more(state));
+            (Role::Bad, " ✖ failed, and not put back", lines)
+        }
+    };
+    let mut lines = vec![Line::styled(head, theme.style(role))];
+    lines.extend(rest);
+    lines
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown in tenths of a second")]
+fn duration(millis: u64) -> String {
+    if millis < 1000 { format!("{millis} ms") } else { format!("{:.1} s", millis as f64 / 1000.0) }
+}
