@@ -100,6 +100,8 @@ fn journey(lab: &Lab) {
     lab.is_on("virbr1", "<source bridge='virbr1'/>");
     lab.guest_has("10.0.0.208");
     lab.pings("10.0.0.208", true);
+    // The host keeps it in its neighbour table: seen there it is no news when the guest has left.
+    lab.run("kvm1", "ping -c 1 -W 5 10.0.0.208");
 
     let run = lab.virt_net("switch centos7 vnet0 --to network=default --yes");
     run.verified();

@@ -10,7 +10,7 @@ use super::listen::{Heard, Listener};
 use crate::change::plan::{StepId, Verdict};
 use crate::model::guest::DomainState;
 use crate::model::ids::{NicId, Timestamp};
-use crate::model::snapshot::{Origin, Snapshot};
+use crate::model::snapshot::{NicAddress, Origin, Snapshot};
 use crate::source::{Update, now};
 
 /// How long an address is waited for: by a guest that runs, and by one that has to boot first.
@@ -97,6 +97,15 @@ impl Course<'_> {
         }
     }
 
+    /// An old address from another origin is no news; an old one that was leased anew is.
+    fn is_news(&self, seen: &NicAddress) -> bool {
+        let mut before = self.known.iter().filter(|(address, ..)| *address == seen.address);
+        match seen.origin {
+            Origin::Lease => !before.any(|(_, _, expires)| *expires == seen.expires),
+            _ => before.next().is_none(),
+        }
+    }
+
     /// In a snapshot.
     async fn joined(&self) -> IpAddr {
         let mut snapshots = self.tools.snapshots.clone();
@@ -108,8 +117,7 @@ impl Course<'_> {
             let nic = snapshot.nic(self.plan.nic);
             let fresh = nic.into_iter().flat_map(|nic| &nic.addresses).filter(|seen| !seen.stale);
             for seen in fresh {
-                let known = (seen.address, seen.origin, seen.expires);
-                if seen.address.is_ipv4() && !self.known.contains(&known) {
+                if seen.address.is_ipv4() && self.is_news(seen) {
                     return seen.address;
                 }
             }

@@ -26,25 +26,29 @@ pub(super) fn of_nic(
     let mut found: Vec<NicAddress> = Vec::new();
     found.extend(from_agent(guest, mac));
     found.extend(from_leases(host, mac, network));
-    found.extend(from_neighbours(host, mac, bridge));
+    found.extend(from_neighbours(host, mac, network, bridge));
     found.extend(from_packets(host, mac, network));
     best_of(found)
+}
+
+/// Whether the NIC is on a network whose subnets do not have this address.
+fn foreign(network: Option<&Network>, address: IpAddr) -> bool {
+    let subnets = network.and_then(Network::current).map(|definition| &definition.subnets);
+    subnets.is_some_and(|subnets| {
+        !subnets.is_empty() && !subnets.iter().any(|subnet| subnet.gateway.contains(&address))
+    })
 }
 
 /// What was seen on the wire fits only as long as the NIC is not on a network whose subnets say otherwise.
 fn from_packets(host: &Host<'_>, mac: Mac, network: Option<&Network>) -> Option<NicAddress> {
     let seen = host.facts.seen.iter().find(|seen| seen.mac == mac)?;
-    let subnets = network.and_then(Network::current).map(|definition| &definition.subnets);
-    let foreign = subnets.is_some_and(|subnets| {
-        !subnets.is_empty() && !subnets.iter().any(|subnet| subnet.gateway.contains(&seen.address))
-    });
     Some(NicAddress {
         address: seen.address,
         prefix: None,
         origin: Origin::Packet,
         hostname: None,
         expires: None,
-        stale: foreign,
+        stale: foreign(network, seen.address),
     })
 }
 
@@ -82,14 +86,21 @@ fn from_leases(host: &Host<'_>, mac: Mac, network: Option<&Network>) -> Vec<NicA
     found
 }
 
-fn from_neighbours(host: &Host<'_>, mac: Mac, bridge: Option<IfName>) -> impl Iterator<Item = NicAddress> {
+fn from_neighbours(
+    host: &Host<'_>,
+    mac: Mac,
+    network: Option<&Network>,
+    bridge: Option<IfName>,
+) -> impl Iterator<Item = NicAddress> {
+    // IPv6 has link-local addresses besides those of the subnet.
+    let outside = move |address: IpAddr| address.is_ipv4() && foreign(network, address);
     host.facts.kernel.neighbours.iter().filter(move |seen| seen.mac == mac).map(move |seen| NicAddress {
         address: seen.address,
         prefix: None,
         origin: Origin::Neighbour,
         hostname: None,
         expires: None,
-        stale: left_behind(host, seen, bridge),
+        stale: outside(seen.address) || left_behind(host, seen, bridge),
     })
 }
 
