@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file per subcommand.
 
 mod bridge;
+mod doctor;
 mod dump;
 mod guest;
 mod network;
@@ -70,6 +71,10 @@ pub enum Command {
     Nic(nic::NicArgs),
     /// Start, shut down, reboot, reset, pause or resume a guest, with a preview of what it means for its NICs
     Guest(guest::GuestArgs),
+    /// Say what is wrong with the guests' network, why, and what mends it
+    ///
+    /// Exit status: 0 nothing is wrong (notes at most), 1 there are warnings, 2 there are errors.
+    Doctor(doctor::DoctorArgs),
     /// Take the last change back
     Undo(undo::UndoArgs),
     /// Write everything the program reads of this host as JSON, for bug reports and --replay
@@ -82,9 +87,9 @@ pub enum Command {
 pub enum ExitStatus {
     /// Done, and verified where something was changed.
     Done = 0,
-    /// Failed; what had been changed was put back.
+    /// Failed; what had been changed was put back. Of the doctor: there are warnings.
     Failed = 1,
-    /// The arguments make no sense, or there is no terminal.
+    /// The arguments make no sense, or there is no terminal. Of the doctor: there are errors.
     Usage = 2,
     /// Refused, with the reason; nothing was changed.
     Refused = 3,
@@ -117,6 +122,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::BridgeAgent(args)) => bridge::agent(&args).await,
         Some(Command::Nic(args)) => nic::run(&args, &options).await,
         Some(Command::Guest(args)) => guest::run(&args, &options).await,
+        Some(Command::Doctor(args)) => doctor::run(&args, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,
         Some(Command::Dump(args)) => dump::run(&args, &options).await,
     }

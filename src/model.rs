@@ -14,6 +14,7 @@ pub mod ids;
 pub mod kernel;
 pub mod network;
 pub mod rates;
+pub mod services;
 pub mod snapshot;
 pub mod topology;
 

@@ -7,6 +7,7 @@ pub mod host;
 pub mod libvirt;
 pub mod netlink;
 pub mod replay;
+pub mod services;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use crate::model::facts::LibvirtFacts;
 use crate::model::firewall::FirewallFacts;
 use crate::model::kernel::CounterTable;
+use crate::model::services::ServiceFacts;
 use crate::model::{KernelFacts, Mac, Snapshot, SourceState, Timestamp};
 
 /// What a source hands to the collector. `None` facts mean: keep the last ones.
@@ -55,6 +57,8 @@ pub enum Update {
         /// When.
         at: Timestamp,
     },
+    /// Programs of the host.
+    Services(Arc<ServiceFacts>),
     /// From nf_tables.
     Firewall {
         /// How the source fares.
@@ -109,6 +113,7 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
     let refresh = libvirt::spawn(uri.clone(), updates.clone());
     let kernel = netlink::spawn(updates.clone(), options.tick);
     firewall::spawn(updates.clone());
+    services::spawn(updates.clone(), kernel.clone());
     let snapshots = collector::spawn(inbox, host::read(&uri), refresh.clone());
     Ok(Sources { snapshots, refresh: Some((refresh, kernel)), updates: Some(updates), uri })
 }

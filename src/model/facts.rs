@@ -12,6 +12,7 @@ use super::guest::Guest;
 use super::ids::{IfName, Mac, Timestamp};
 use super::kernel::{CounterTable, KernelFacts};
 use super::network::Network;
+use super::services::ServiceFacts;
 
 /// Everything that was read, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Facts {
     pub counters: Arc<CounterTable>,
     /// Firewall rules.
     pub firewall: Arc<FirewallFacts>,
+    /// Programs of the host that guests depend on.
+    #[serde(default)]
+    pub services: Arc<ServiceFacts>,
     /// Addresses seen in guests' packets, one per NIC.
     #[serde(default)]
     pub seen: Vec<SeenAddress>,

@@ -56,6 +56,7 @@ impl Collector {
                 facts.seen.retain(|seen| seen.mac != mac);
                 facts.seen.push(SeenAddress { mac, address, at });
             }
+            Update::Services(read) => facts.services = read,
             Update::Firewall { state, facts: read } => {
                 facts.health.firewall = state;
                 facts.firewall = read.unwrap_or_else(|| Arc::clone(&facts.firewall));

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Backoff, Update, Updates, now};
+use crate::model::kernel::Settings;
 use crate::model::{KernelFacts, LinkKind, SourceState};
 
 /// How long a burst of notices may go on before the kernel is dumped.
@@ -174,6 +175,12 @@ fn patience(notice: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Duration> {
 /// The socket fails, or the kernel refuses a dump.
 pub async fn read_once() -> Result<KernelFacts, NetlinkError> {
     tokio::task::spawn_blocking(read).await.unwrap_or(Err(NetlinkError::Ended))
+}
+
+/// Reads the sysctls that decide about packets.
+#[must_use]
+pub fn settings() -> Settings {
+    settings::read()
 }
 
 /// The same for callers without a runtime. Blocks for a few milliseconds.

@@ -87,6 +87,7 @@ fn step(collector: &mut Collector, frame: &Facts) -> Arc<Snapshot> {
         state: frame.health.firewall.clone(),
         facts: Some(Arc::clone(&frame.firewall)),
     });
+    collector.take(Update::Services(Arc::clone(&frame.services)));
     collector.join()
 }
 

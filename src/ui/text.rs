@@ -65,6 +65,22 @@ pub fn width(text: &str) -> usize {
     text.width()
 }
 
+/// The text in lines of at most `columns`, broken at spaces; a word that is longer has a line of its own.
+#[must_use]
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The text in exactly `columns`: cut at a grapheme with `…` (or `~`), or padded on the right.
 #[must_use]
 pub fn fit(text: &str, columns: usize, ellipsis: char) -> String {

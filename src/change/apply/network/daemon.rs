@@ -6,14 +6,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::sleep;
 
 use super::Trouble;
 use crate::change::network::Services;
-use crate::model::firewall::{Action, ChainId, FirewallFacts, Match};
 use crate::source::firewall;
 
 /// How long the daemon may take.
@@ -68,7 +66,7 @@ async fn missing(network: &str, services: &Services) -> Result<Vec<String>, Trou
     if !services.masqueraded.is_empty() {
         let facts = tokio::task::spawn_blocking(firewall::read_once).await?;
         let facts = facts.map_err(|error| Trouble::Unproven(error.to_string()))?;
-        let lost = services.masqueraded.iter().filter(|subnet| !is_masqueraded(&facts, **subnet));
+        let lost = services.masqueraded.iter().filter(|subnet| !facts.masquerades(**subnet));
         missing.extend(lost.map(|subnet| format!("the masquerade rule of {subnet}")));
     }
     Ok(missing)
@@ -79,32 +77,4 @@ fn has_dnsmasq(network: &str) -> bool {
     let pid = fs::read_to_string(Path::new("/run/libvirt/network").join(format!("{network}.pid")));
     let Ok(pid) = pid.unwrap_or_default().trim().parse::<u32>() else { return false };
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "dnsmasq")
-}
-
-/// A masquerade rule for the subnet stands in a chain that packets get to.
-fn is_masqueraded(facts: &FirewallFacts, subnet: IpNet) -> bool {
-    let rules = facts.rules.iter().filter(|rule| matches!(rule.action, Some(Action::Masquerade { .. })));
-    let mut of_subnet = rules.filter(|rule| {
-        rule.matches
-            .iter()
-            .any(|part| matches!(part, Match::Source { nets, negated: false } if nets.contains(&subnet)))
-    });
-    of_subnet.any(|rule| is_reached(facts, &rule.chain, 8))
-}
-
-/// The chain hangs on a hook, or one that does jumps to it, `depth` jumps away at most.
-fn is_reached(facts: &FirewallFacts, chain: &ChainId, depth: u8) -> bool {
-    let is_base = |known: &crate::model::firewall::Chain| known.id == *chain && known.hook.is_some();
-    if facts.chains.iter().any(is_base) {
-        return true;
-    }
-    let same_table = |other: &ChainId| other.family == chain.family && other.table == chain.table;
-    depth > 0
-        && facts.rules.iter().any(|rule| {
-            let jumps = match &rule.action {
-                Some(Action::Jump { chain: to } | Action::Goto { chain: to }) => *to == chain.chain,
-                _ => false,
-            };
-            jumps && same_table(&rule.chain) && is_reached(facts, &rule.chain, depth - 1)
-        })
 }

@@ -1,0 +1,176 @@
+//! `virt-net doctor`: findings as text or JSON, and their fixes.
+
+use std::time::Duration;
+
+use clap::Args;
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+
+use super::{ExitStatus, complain, print};
+use crate::doctor::{self, CHECKS, Finding, Report, Severity, Subject, Unchecked};
+use crate::model::Snapshot;
+use crate::source::{self, SourceOptions, Sources};
+use crate::ui::text::{escape, wrap};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Only these checks [default: all]
+    #[arg(value_name = "CHECK", value_parser = known_check)]
+    checks: Vec<&'static str>,
+    /// Print the checks, and what each finds
+    #[arg(long)]
+    list: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long the table of processes may take at the start.
+const PROCESSES: Duration = Duration::from_secs(2);
+/// Columns of the text: what fits on any terminal and in a mail.
+const COLUMNS: usize = 100;
+
+fn known_check(word: &str) -> Result<&'static str, String> {
+    if let Some(check) = CHECKS.iter().find(|check| check.id == word) {
+        return Ok(check.id);
+    }
+    let mut near: Vec<&str> = CHECKS.iter().map(|check| check.id).collect();
+    near.sort_by_key(|id| (!id.contains(word), strsim::damerau_levenshtein(word, id)));
+    near.truncate(3);
+    Err(format!("there is no such check; nearest: {}; --list has all", near.join(", ")))
+}
+
+pub(super) async fn run(args: &DoctorArgs, options: &SourceOptions) -> Result<ExitStatus> {
+    if args.list {
+        let line = |check: &doctor::Check| format!("{:<26}{}\n", check.id, check.doc);
+        print(&CHECKS.iter().map(line).collect::<String>())?;
+        return Ok(ExitStatus::Done);
+    }
+    let mut sources = source::start(options)?;
+    let snapshot = settled(&mut sources).await;
+    let report = doctor::examine(&snapshot, &args.checks);
+    let text = if args.json { super::json_text(&value(&snapshot, &report))? } else { text(&report, args) };
+    print(&text)?;
+    Ok(status(&report))
+}
+
+/// A snapshot in which everything a check may need has been read, or could not be.
+async fn settled(sources: &mut Sources) -> std::sync::Arc<Snapshot> {
+    let snapshot = sources.settled(Duration::from_secs(10)).await;
+    if sources.updates.is_none() || snapshot.services.read_at.0 != 0 {
+        return snapshot;
+    }
+    let read = |snapshot: &std::sync::Arc<Snapshot>| snapshot.services.read_at.0 != 0;
+    if tokio::time::timeout(PROCESSES, sources.snapshots.wait_for(read)).await.is_err() {
+        complain("the table of processes was not read in time");
+    }
+    sources.snapshots.borrow().clone()
+}
+
+fn status(report: &Report) -> ExitStatus {
+    match report.findings.iter().map(|finding| finding.severity).max() {
+        Some(Severity::Error) => ExitStatus::Usage,
+        Some(Severity::Warning) => ExitStatus::Failed,
+        Some(Severity::Note) | None => ExitStatus::Done,
+    }
+}
+
+/// ```text
+/// ✖ nat-rules-missing        network default has no masquerade rule
+///   evidence  libvirt: network default active, nat, 192.168.122.0/24
+///   meaning   Packets of these guests leave with their private address, …
+///   fix       have libvirt write its rules again: guests stay up
+/// ```
+fn text(report: &Report, args: &DoctorArgs) -> String {
+    let mut out = String::new();
+    for finding in &report.findings {
+        out.push_str(&finding_text(finding));
+        out.push('\n');
+    }
+    let made = if args.checks.is_empty() { CHECKS.len() } else { args.checks.len() } - report.unchecked.len();
+    out.push_str(&format!("{} checks made: {}\n", made, counts(report)));
+    for (why, checks) in by_reason(&report.unchecked) {
+        out.push_str(&labelled("not checked:", &format!("{}: {why}", checks.join(", ")), 13));
+    }
+    out
+}
+
+fn finding_text(finding: &Finding) -> String {
+    let mut out = format!("{} {:<26}{}\n", finding.severity.glyph(), finding.check, escape(&finding.title));
+    for (at, evidence) in finding.evidence.iter().enumerate() {
+        let label = if at == 0 { "  evidence" } else { "" };
+        out.push_str(&labelled(label, &format!("{}: {}", evidence.source, evidence.text), 12));
+    }
+    out.push_str(&labelled("  meaning", &finding.meaning, 12));
+    for fix in &finding.fixes {
+        out.push_str(&labelled("  fix", &fix.words, 12));
+        for command in &fix.commands {
+            out.push_str(&format!("{:14}{}\n", "", escape(command)));
+        }
+    }
+    out
+}
+
+fn labelled(label: &str, text: &str, indent: usize) -> String {
+    let lines = wrap(&escape(text), COLUMNS - indent);
+    let line =
+        |(at, line): (usize, &String)| format!("{:<indent$}{line}\n", if at == 0 { label } else { "" });
+    lines.iter().enumerate().map(line).collect()
+}
+
+/// `1 error, 2 warnings`.
+fn counts(report: &Report) -> String {
+    let words: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
+        .into_iter()
+        .map(|severity| (report.count(severity), severity.word()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    if words.is_empty() { "nothing is wrong".to_owned() } else { words.join(", ") }
+}
+
+/// What could not be checked, once per reason.
+fn by_reason(unchecked: &[Unchecked]) -> Vec<(&str, Vec<&str>)> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for one in unchecked {
+        match reasons.iter_mut().find(|(why, _)| *why == one.why) {
+            Some((_, checks)) => checks.push(one.check),
+            None => reasons.push((&one.why, vec![one.check])),
+        }
+    }
+    reasons
+}
+
+fn value(snapshot: &Snapshot, report: &Report) -> Value {
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "check": finding.check, "severity": finding.severity, "subject": subject(snapshot, &finding.subject),
+                "title": finding.title, "evidence": finding.evidence, "meaning": finding.meaning, "fixes": finding.fixes,
+            })
+        })
+        .collect();
+    json!({"findings": findings, "unchecked": report.unchecked})
+}
+
+/// The subject with the names people know it by.
+fn subject(snapshot: &Snapshot, subject: &Subject) -> Value {
+    match subject {
+        Subject::Host => json!({"kind": "host", "name": snapshot.host.name}),
+        Subject::Link(name) => json!({"kind": "link", "name": name}),
+        Subject::Bridge(name) => json!({"kind": "bridge", "name": name}),
+        Subject::Nic(id) => {
+            let nic = snapshot.nic(*id);
+            json!({
+                "kind": "nic", "guest": nic.map(|nic| nic.guest.as_str()), "mac": id.mac,
+                "link": nic.and_then(|nic| nic.link_name),
+            })
+        }
+        Subject::Network(id) => {
+            json!({"kind": "network", "name": snapshot.network(*id).map(|network| network.name.as_str())})
+        }
+    }
+}

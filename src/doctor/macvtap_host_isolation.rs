@@ -1,0 +1,84 @@
+//! PURE. "The host cannot ssh to the VM, but the LAN can ping it": a macvtap never hands frames to the host's own
+//! addresses on the link below it.
+
+use super::finding::{Finding, Fix, Severity, Subject};
+use super::look;
+use crate::change::target::quote;
+use crate::model::kernel::{Link, LinkKind};
+use crate::model::{MacvtapMode, Nic, Snapshot};
+
+pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
+    look::running(snapshot).filter_map(|nic| of_nic(snapshot, nic)).collect()
+}
+
+fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
+    let link = snapshot.link(nic.link?)?;
+    let LinkKind::Macvtap { mode } = &link.kind else { return None };
+    let lower = snapshot.link_named(nic.lower?)?;
+    // The host's address on another link reaches the guest by way of the switch.
+    let own = look::global(snapshot, lower.index);
+    let address = own.first()?;
+    if *mode == MacvtapMode::Bridge && has_shim(snapshot, lower) {
+        return None;
+    }
+    let title =
+        format!("{} and this host cannot reach each other: macvtap on {}", look::name(nic), lower.name);
+    let alone = match mode {
+        MacvtapMode::Vepa => {
+            " In mode vepa the guests on this link do not reach each other either, unless the switch sends frames back (hairpin)."
+        }
+        MacvtapMode::Private => " In mode private the guests on this link never reach each other either.",
+        MacvtapMode::Passthrough => {
+            " In mode passthrough the link is the guest's alone: the host's address on it reaches nobody."
+        }
+        MacvtapMode::Bridge => "",
+    };
+    let guest = nic.addresses.iter().find(|seen| !seen.stale && seen.address.is_ipv4());
+    let guest = guest.map_or_else(|| "GUEST-ADDRESS".to_owned(), |seen| seen.address.to_string());
+    let finding = Finding::new("macvtap-host-isolation", Severity::Warning, Subject::Nic(nic.id), title)
+        .libvirt(format!("{} {} is a macvtap on {}, mode {}", nic.guest, nic.id.mac, lower.name, mode.word()))
+        .kernel(format!("{} is on {}, mode {}", link.name, lower.name, mode.word()))
+        .kernel(format!("{} has the host's address {address}", lower.name))
+        .means(format!(
+            "What a macvtap sends goes straight out of {}; it is never handed to the host's own address there, and no switch \
+             sends a frame back out of the port it came from. So the LAN reaches the guest and the host does not, and the \
+             guest does not reach the host.{alone}",
+            lower.name
+        ));
+    let vm = quote(&nic.guest);
+    let second = Fix::by_hand(
+        "or give the guest a second NIC for talking to the host",
+        [format!("virt-net nic add {vm} --to network=default")],
+    );
+    let bridge = Fix::by_hand(
+        "or put host and guest on a real bridge",
+        [
+            format!("virt-net bridge create br0 --port {}", lower.name),
+            format!("virt-net switch {vm} {} --to bridge=br0", nic.id.mac),
+        ],
+    );
+    if *mode != MacvtapMode::Bridge {
+        return Some(finding.fix(second).fix(bridge));
+    }
+    let shim = Fix::by_hand(
+        "give the host a macvlan of its own on that link, and a route to the guest by it",
+        [
+            format!("ip link add shim0 link {} type macvlan mode bridge", lower.name),
+            "ip link set shim0 up".to_owned(),
+            format!("ip address add {}/32 dev shim0", address.addr()),
+            format!("ip route add {guest}/32 dev shim0"),
+        ],
+    );
+    Some(finding.fix(shim).fix(second).fix(bridge))
+}
+
+/// The host has a macvlan in bridge mode on the same link, in use.
+fn has_shim(snapshot: &Snapshot, lower: &Link) -> bool {
+    snapshot.kernel.links.iter().any(|link| {
+        link.lower == Some(lower.index)
+            && !link.lower_elsewhere
+            && link.up
+            && link.kind == LinkKind::Macvlan { mode: MacvtapMode::Bridge }
+            && !look::global(snapshot, link.index).is_empty()
+    })
+}

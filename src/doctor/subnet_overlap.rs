@@ -1,0 +1,62 @@
+//! PURE. A network's subnet is in use otherwise: libvirt refuses it only when it starts, and once it runs the host
+//! loses what is behind the other route.
+
+use ipnet::IpNet;
+
+use super::finding::{Finding, Fix, Severity, Subject};
+use super::look;
+use crate::change::network::propose_subnet;
+use crate::change::target::quote;
+use crate::model::{Network, Snapshot};
+
+pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
+    let owned = snapshot.libvirt.networks.iter().filter(|network| look::owns_bridge(network));
+    owned.filter_map(|network| of_network(snapshot, network)).collect()
+}
+
+fn of_network(snapshot: &Snapshot, network: &Network) -> Option<Finding> {
+    let subnets = network.current().map(|definition| definition.subnets.as_slice()).unwrap_or_default();
+    let (subnet, other) = subnets.iter().find_map(|subnet| {
+        let subnet = subnet.gateway.trunc();
+        Some((subnet, taken_by(snapshot, network, subnet)?))
+    })?;
+    let (severity, happens) = if network.active {
+        (
+            Severity::Error,
+            "The host has two ways to these addresses and uses one: what is behind the other is lost to it, and to guests.",
+        )
+    } else {
+        (
+            Severity::Warning,
+            "libvirt takes the definition, and refuses to start it: \"Network is already in use by interface\".",
+        )
+    };
+    let title = format!("network {}: {subnet} is in use on this host", network.name);
+    let state = if network.active { "active" } else { "not active" };
+    let finding = Finding::new("subnet-overlap", severity, Subject::Network(network.id), title)
+        .libvirt(format!("network {} {state}, {subnet}", network.name))
+        .kernel(other)
+        .means(happens);
+    let free = propose_subnet(snapshot).map_or_else(|| "192.168.N.1/24".to_owned(), |free| free.to_string());
+    let command = format!("virt-net network edit {} --subnet {free}", quote(&network.name));
+    Some(finding.fix(Fix::by_hand(format!("give it another subnet, {free} is free"), [command])))
+}
+
+/// A route of another link into the subnet. A wider one with a next hop (a VPN's, a summary) is no contradiction: the
+/// network is the more specific part of it.
+fn taken_by(snapshot: &Snapshot, network: &Network, subnet: IpNet) -> Option<String> {
+    let own = network.bridge();
+    let others_bridge =
+        |name: crate::model::IfName| {
+            snapshot.libvirt.networks.iter().any(|other| {
+                other.id != network.id && look::owns_bridge(other) && other.bridge() == Some(name)
+            })
+        };
+    let clash = look::routes(snapshot).filter(|(_, link)| Some(link.name) != own).find(|(route, link)| {
+        let wider = route.destination.prefix_len() < subnet.prefix_len() && route.gateway.is_some();
+        // Two definitions of one subnet that take turns are a choice.
+        let turns = others_bridge(link.name) && !network.active && !network.autostart;
+        look::overlap(route.destination, subnet) && !wider && !turns
+    });
+    clash.map(|(route, link)| format!("route {}", look::route_words(route, link)))
+}
