@@ -25,6 +25,8 @@ pub struct FirewallFacts {
     pub chains: Vec<Chain>,
     /// All rules, in kernel order within their chain.
     pub rules: Vec<Rule>,
+    /// Legacy iptables tables that are in use beside nf_tables and cannot be read here (`filter`, `nat`).
+    pub legacy_tables: Vec<String>,
 }
 
 impl FirewallFacts {
@@ -157,6 +159,9 @@ pub struct BaseHook {
     pub priority: i32,
     /// What happens to a packet no rule decided: [`Verdict::Accept`] or [`Verdict::Drop`].
     pub policy: Verdict,
+    /// The links it is attached to, for ingress and egress; empty elsewhere.
+    #[serde(default)]
+    pub devices: Vec<String>,
 }
 
 /// Netfilter hooks.
@@ -220,6 +225,15 @@ impl Rule {
     pub fn understood(&self) -> bool {
         !self.matches.iter().any(|m| matches!(m, Match::Opaque { .. }))
             && !matches!(self.action, Some(Action::Opaque { .. }))
+    }
+
+    /// The chains it may continue in.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        let arms: &[MapArm] = match &self.action {
+            Some(Action::Map { arms }) => arms,
+            _ => &[],
+        };
+        self.action.iter().chain(arms.iter().map(|arm| &arm.then)).filter_map(Action::target)
     }
 }
 
@@ -297,11 +311,106 @@ pub enum Match {
         /// The family.
         family: Family,
     },
+    /// Type of the Ethernet frame (`0x0800` is IPv4).
+    EtherType {
+        /// The types.
+        types: Vec<u16>,
+        /// It must *not* be one of them.
+        negated: bool,
+    },
+    /// What the routing table takes an address for (`fib daddr type`, `-m addrtype`).
+    AddressKind {
+        /// Which address.
+        of: Side,
+        /// `local`, `unicast`, `broadcast`, `multicast`, …
+        kinds: Vec<String>,
+        /// It must *not* be one of them.
+        negated: bool,
+    },
+    /// ICMP or ICMPv6 type.
+    IcmpType {
+        /// Inclusive ranges.
+        ranges: Vec<(u8, u8)>,
+        /// It must *not* be in them.
+        negated: bool,
+    },
+    /// The frame's link-layer address is for one, many or all (`unicast`, `multicast`, `broadcast`, `other`).
+    PacketType {
+        /// The words.
+        types: Vec<String>,
+        /// It must *not* be one of them.
+        negated: bool,
+    },
+    /// The bridge port a bridged packet came in by (`-m physdev --physdev-in`).
+    InPort {
+        /// The name or prefix.
+        name: String,
+        /// It must *not* be that.
+        negated: bool,
+    },
+    /// The bridge port a bridged packet goes out by.
+    OutPort {
+        /// The name or prefix.
+        name: String,
+        /// It must *not* be that.
+        negated: bool,
+    },
+    /// The packet passes from port to port of one bridge (`-m physdev --physdev-is-bridged`).
+    Bridged {
+        /// It must *not*.
+        negated: bool,
+    },
+    /// The packet's mark under a mask.
+    Mark {
+        /// The value under the mask.
+        value: u32,
+        /// The mask.
+        mask: u32,
+        /// It must *not* be that.
+        negated: bool,
+    },
+    /// At least one of these holds: a set of interface names and the like.
+    AnyOf {
+        /// The conditions.
+        any: Vec<Match>,
+        /// None of them may hold.
+        negated: bool,
+    },
     /// Anything the decoder does not model: as `nft`-like text or `name 0xhex`.
     Opaque {
         /// What is known of it.
         text: String,
     },
+}
+
+/// Which end of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Where it comes from.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+impl Side {
+    /// `saddr` or `daddr`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Source => "saddr",
+            Self::Destination => "daddr",
+        }
+    }
+}
+
+/// One element of a verdict map: what a packet must match, and what then happens to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapArm {
+    /// The key.
+    pub when: Match,
+    /// The verdict, jump or goto.
+    pub then: Action,
 }
 
 /// What a rule does with a packet that matched.
@@ -352,11 +461,27 @@ pub enum Action {
         /// Ports.
         ports: Option<(u16, u16)>,
     },
+    /// The first arm that matches; a packet that matches none goes on to the next rule.
+    Map {
+        /// The elements of the map.
+        arms: Vec<MapArm>,
+    },
     /// Anything else: the packet goes on to the next rule unless the name says otherwise.
     Opaque {
         /// What is known of it (`LOG`, `CHECKSUM`, `TCPMSS 0x…`).
         text: String,
     },
+}
+
+impl Action {
+    /// The chain of a jump or goto.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Jump { chain } | Self::Goto { chain } => Some(chain),
+            _ => None,
+        }
+    }
 }
 
 /// `NF_*` and nf_tables verdicts.

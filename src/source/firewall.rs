@@ -45,7 +45,12 @@ fn watch(updates: &Updates, backoff: &mut Backoff) -> Result<(), FirewallError> 
     let mut reader = Reader::open()?;
     let mut last_change: Option<RulesChanged> = None;
     loop {
-        let facts = FirewallFacts { read_at: now(), last_change: last_change.clone(), ..reader.read()? };
+        let facts = FirewallFacts {
+            read_at: now(),
+            last_change: last_change.clone(),
+            legacy_tables: legacy_tables(),
+            ..reader.read()?
+        };
         backoff.reset();
         let update = Some(facts.into());
         if updates.send(Update::Firewall { state: SourceState::Ok, facts: update }).is_err() {
@@ -69,7 +74,18 @@ fn watch(updates: &Updates, backoff: &mut Backoff) -> Result<(), FirewallError> 
 /// # Errors
 /// No right (`CAP_NET_ADMIN`), or the kernel refuses.
 pub fn read_once() -> Result<FirewallFacts, FirewallError> {
-    Reader::open()?.read()
+    let facts = Reader::open()?.read()?;
+    Ok(FirewallFacts { read_at: now(), legacy_tables: legacy_tables(), ..facts })
+}
+
+/// Tables of the old iptables that have rules' chains in this namespace; `iptables-nft` makes none.
+fn legacy_tables() -> Vec<String> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let names = read("/proc/net/ip_tables_names") + &read("/proc/net/ip6_tables_names");
+    let mut tables: Vec<String> = names.lines().map(str::to_owned).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    tables
 }
 
 pub use self::socket::FirewallError as Error;

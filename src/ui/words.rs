@@ -1,7 +1,7 @@
 //! PURE. The model in words, the same on the screen, in `show` and in a preview. Everything a guest
 //! or its owner chose comes out escaped.
 
-use crate::model::firewall::{Action, Match, Rule, Verdict};
+use crate::model::firewall::{Action, MapArm, Match, Rule, Verdict};
 use crate::model::guest::NicSource;
 use crate::model::snapshot::{GuestRule, NicAddress};
 use crate::model::{Network, Nic, Snapshot, SourceState, Timestamp};
@@ -126,21 +126,8 @@ pub fn rule_match(rule: &Rule) -> String {
                 to = Some("anywhere else".to_owned());
             }
             Match::Destination { nets, negated } => to = Some(nets_words(nets, *negated)),
-            Match::InInterface { name, negated } => rest.push(format!("in {}{name}", not(*negated))),
-            Match::OutInterface { name, negated } => rest.push(format!("out {}{name}", not(*negated))),
-            Match::Protocol { protocols, negated } => {
-                let names: Vec<String> = protocols.iter().map(|p| protocol(*p)).collect();
-                rest.push(format!("{}{}", not(*negated), names.join(",")));
-            }
-            Match::SourcePort { ranges, negated } => {
-                rest.push(format!("from port {}{}", not(*negated), ports(ranges)));
-            }
-            Match::DestinationPort { ranges, negated } => {
-                rest.push(format!("{}{}", not(*negated), ports(ranges)));
-            }
-            Match::CtState { states, negated } => rest.push(format!("{}{}", not(*negated), states.join(","))),
             Match::NfProto { .. } => {}
-            Match::Opaque { text } => rest.push(format!("[{text}]")),
+            other => rest.push(match_word(other)),
         }
     }
     let mut words = match (from, to) {
@@ -164,7 +151,50 @@ pub fn rule_match(rule: &Rule) -> String {
 /// What a rule does, in words: `masquerade`, `dnat to 192.168.122.76:22`, `jump LIBVIRT_FWO`.
 #[must_use]
 pub fn rule_action(rule: &Rule) -> String {
-    let text = match &rule.action {
+    escape(&action_word(rule.action.as_ref())).into_owned()
+}
+
+/// A condition that is neither an address nor a port, in words.
+fn match_word(part: &Match) -> String {
+    match part {
+        Match::InInterface { name, negated } => format!("in {}{name}", not(*negated)),
+        Match::OutInterface { name, negated } => format!("out {}{name}", not(*negated)),
+        Match::Source { nets, negated } => format!("from {}", nets_words(nets, *negated)),
+        Match::Destination { nets, negated } => format!("to {}", nets_words(nets, *negated)),
+        Match::Protocol { protocols, negated } => {
+            let names: Vec<String> = protocols.iter().map(|p| protocol(*p)).collect();
+            format!("{}{}", not(*negated), names.join(","))
+        }
+        Match::SourcePort { ranges, negated } => format!("from port {}{}", not(*negated), ports(ranges)),
+        Match::DestinationPort { ranges, negated } => format!("{}{}", not(*negated), ports(ranges)),
+        Match::CtState { states, negated } => format!("{}{}", not(*negated), states.join(",")),
+        Match::NfProto { family } => family.word().to_owned(),
+        Match::EtherType { types, negated } => {
+            let types: Vec<String> = types.iter().map(|kind| format!("{kind:#06x}")).collect();
+            format!("ether type {}{}", not(*negated), types.join(","))
+        }
+        Match::AddressKind { of, kinds, negated } => {
+            format!("{} {}{}", of.word(), not(*negated), kinds.join(","))
+        }
+        Match::IcmpType { ranges, negated } => {
+            let ranges: Vec<(u16, u16)> = ranges.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
+            format!("icmp type {}{}", not(*negated), ports(&ranges))
+        }
+        Match::PacketType { types, negated } => format!("{}{}", not(*negated), types.join(",")),
+        Match::InPort { name, negated } => format!("in port {}{name}", not(*negated)),
+        Match::OutPort { name, negated } => format!("out port {}{name}", not(*negated)),
+        Match::Bridged { negated } => format!("{}bridged", not(*negated)),
+        Match::Mark { value, mask, negated } => format!("mark {}{value:#x}/{mask:#x}", not(*negated)),
+        Match::AnyOf { any, negated } => {
+            let any: Vec<String> = any.iter().map(match_word).collect();
+            format!("{}{{{}}}", not(*negated), any.join(", "))
+        }
+        Match::Opaque { text } => format!("[{text}]"),
+    }
+}
+
+fn action_word(action: Option<&Action>) -> String {
+    match action {
         None => "count".to_owned(),
         Some(Action::Verdict { verdict }) => verdict_word(*verdict).to_owned(),
         Some(Action::Jump { chain }) => format!("jump {chain}"),
@@ -176,9 +206,15 @@ pub fn rule_action(rule: &Rule) -> String {
         Some(Action::Snat { address, ports }) => format!("snat to {}", nat_target(*address, *ports)),
         Some(Action::Dnat { address, ports }) => format!("dnat to {}", nat_target(*address, *ports)),
         Some(Action::Redirect { ports }) => format!("redirect {}", nat_target(None, *ports)),
+        Some(Action::Map { arms }) => {
+            let arm = |arm: &MapArm| {
+                let then = action_word(Some(&arm.then));
+                format!("{} {then}", match_word(&arm.when))
+            };
+            arms.iter().map(arm).collect::<Vec<_>>().join("; ")
+        }
         Some(Action::Opaque { text }) => text.clone(),
-    };
-    escape(&text).into_owned()
+    }
 }
 
 /// The networks a rule is about, by name.

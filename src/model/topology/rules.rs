@@ -84,16 +84,15 @@ impl Walk<'_> {
         let rules = self.host.facts.firewall.rules.iter().filter(|rule| rule.chain == *id);
         for rule in rules {
             self.rule(rule, hook);
-            let Some(Action::Jump { chain } | Action::Goto { chain }) = &rule.action else {
-                continue;
-            };
-            let target = ChainId { chain: chain.clone(), ..rule.chain.clone() };
-            let known =
-                self.host.facts.firewall.chains.iter().map(|chain| &chain.id).find(|id| **id == target);
-            // A chain is listed once, under the hook that reaches it first.
-            if let Some(target) = known.filter(|target| !self.seen.contains(target)) {
-                self.seen.push(target);
-                self.chain(target, hook);
+            for chain in rule.targets() {
+                let target = ChainId { chain: chain.to_owned(), ..rule.chain.clone() };
+                let known =
+                    self.host.facts.firewall.chains.iter().map(|chain| &chain.id).find(|id| **id == target);
+                // A chain is listed once, under the hook that reaches it first.
+                if let Some(target) = known.filter(|target| !self.seen.contains(target)) {
+                    self.seen.push(target);
+                    self.chain(target, hook);
+                }
             }
         }
     }

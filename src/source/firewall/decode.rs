@@ -6,11 +6,19 @@
 use super::attributes::{attributes, be32, be64, find, find_be32, find_string, string};
 use super::expression::Expressions;
 use super::raw;
-use crate::model::firewall::{BaseHook, Chain, ChainId, Family, Hook, Rule, RuleCounter, Verdict};
+use crate::model::firewall::{Action, BaseHook, Chain, ChainId, Family, Hook, Rule, RuleCounter, Verdict};
 use crate::model::ids::IfIndex;
 
-/// An element of a set: its key, and whether it is the exclusive end of an interval.
-pub type SetElement = (Vec<u8>, bool);
+/// An element of a set or map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetElement {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// It is the exclusive end of an interval.
+    pub end: bool,
+    /// What a verdict map says for it.
+    pub verdict: Option<Action>,
+}
 /// All elements of a set.
 pub type SetElements = Vec<SetElement>;
 
@@ -58,9 +66,38 @@ pub fn chain(number: u8, bytes: &[u8]) -> Option<Chain> {
             kind: find_string(bytes, 7).unwrap_or_default(),
             priority: find_be32(nested, 2)?.cast_signed(),
             policy: if find_be32(bytes, 5) == Some(0) { Verdict::Drop } else { Verdict::Accept },
+            devices: devices(nested),
         })
     });
     Some(Chain { id, hook: base, policy_counter: find(bytes, 8).map(counter) })
+}
+
+/// The names in `NFTA_HOOK_DEV` or `NFTA_HOOK_DEVS`.
+fn devices(hook: &[u8]) -> Vec<String> {
+    let many = find(hook, 4).into_iter().flat_map(attributes).map(|(_, name)| string(name));
+    find_string(hook, 3).into_iter().chain(many).collect()
+}
+
+/// The family, name and whether it is switched off (`dormant`) from the payload of `NFT_MSG_NEWTABLE`.
+#[must_use]
+pub fn table(number: u8, bytes: &[u8]) -> Option<(Family, String, bool)> {
+    const DORMANT: u32 = 1;
+    Some((family(number)?, find_string(bytes, 1)?, find_be32(bytes, 2)? & DORMANT != 0))
+}
+
+/// What the payload of a verdict says to do.
+pub(super) fn verdict(bytes: &[u8]) -> Option<Action> {
+    let chain = || find_string(bytes, 2);
+    Some(match find_be32(bytes, 1)?.cast_signed() {
+        0 => Action::Verdict { verdict: Verdict::Drop },
+        1 => Action::Verdict { verdict: Verdict::Accept },
+        -1 => Action::Verdict { verdict: Verdict::Continue },
+        -3 => Action::Jump { chain: chain()? },
+        -4 => Action::Goto { chain: chain()? },
+        -5 => Action::Verdict { verdict: Verdict::Return },
+        code if code & 0xff == 3 => Action::Verdict { verdict: Verdict::Queue },
+        _ => return None,
+    })
 }
 
 /// A rule from the payload of `NFT_MSG_NEWRULE`.
@@ -106,19 +143,20 @@ pub(super) fn counter(bytes: &[u8]) -> RuleCounter {
     }
 }
 
-/// The elements in the payload of `NFT_MSG_NEWSETELEM`.
+/// The elements in the payload of `NFT_MSG_NEWSETELEM`; `None` when one of them has no key (a catch-all).
 #[must_use]
-pub fn elements(bytes: &[u8]) -> SetElements {
+pub fn elements(bytes: &[u8]) -> Option<SetElements> {
     const INTERVAL_END: u32 = 1;
     let mut elements = Vec::new();
     for (_, element) in find(bytes, 3).into_iter().flat_map(attributes) {
         let key = |kind| find(element, kind).and_then(|nested| find(nested, 1)).map(<[u8]>::to_vec);
-        let Some(start) = key(1) else { continue };
+        let start = key(1)?;
         let end = find(element, 3).and_then(be32).unwrap_or(0) & INTERVAL_END != 0;
-        elements.push((start, end));
+        let verdict = find(element, 2).and_then(|data| verdict(find(data, 2)?));
+        elements.push(SetElement { key: start, end, verdict });
         if let Some(last) = key(10) {
-            elements.push((last, true));
+            elements.push(SetElement { key: last, end: true, verdict: None });
         }
     }
-    elements
+    Some(elements)
 }

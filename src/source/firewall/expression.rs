@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::attributes::{be32, find, find_be32, find_string, string};
-use super::decode::{Names, counter};
+use super::decode::{Names, SetElement, counter, verdict};
 use super::xt;
-use crate::model::firewall::{Action, Family, Match, RuleCounter, Verdict};
+use crate::model::firewall::{Action, Family, MapArm, Match, RuleCounter, Side, Verdict};
 use crate::model::ids::IfIndex;
 
 /// Where a register's value came from.
@@ -29,6 +29,11 @@ enum Value {
     DestinationPort,
     CtState,
     CtStatus,
+    EtherType,
+    IcmpType,
+    PacketType,
+    Mark,
+    AddressKind(Side),
     /// An address under a mask.
     Masked(Box<Value>, Vec<u8>),
     Constant(Vec<u8>),
@@ -68,6 +73,7 @@ impl<'a> Expressions<'a> {
             "meta" => self.meta(data),
             "payload" => self.payload(data),
             "ct" => self.ct(data),
+            "fib" => self.fib(data),
             "bitwise" => self.bitwise(data),
             "cmp" => self.cmp(data),
             "range" => self.range(data),
@@ -81,6 +87,7 @@ impl<'a> Expressions<'a> {
             "redir" => self.act(Action::Redirect { ports: self.port_registers(data, 1, 2) }),
             "nat" => self.nat(data),
             "reject" => self.act(Action::Reject { with: reject_words(data) }),
+            "queue" => self.act(Action::Verdict { verdict: Verdict::Queue }),
             "match" => self.xt_match(data),
             "target" => self.xt_target(data),
             _ => None,
@@ -93,10 +100,24 @@ impl<'a> Expressions<'a> {
     fn opaque(&mut self, name: &str, data: &[u8]) {
         let hex = hex(data.get(..24).unwrap_or(data));
         let text = if hex.is_empty() { name.to_owned() } else { format!("{name} 0x{hex}") };
-        // These only note something; the packet goes on.
-        if matches!(name, "log" | "notrack" | "dynset" | "objref" | "dup" | "secmark") {
-            self.out.action.get_or_insert(Action::Opaque { text });
+        let source_register = match name {
+            "meta" | "ct" => find(data, if name == "meta" { 3 } else { 4 }),
+            "payload" => find(data, 5),
+            _ => None,
+        };
+        if source_register.is_some() {
+            self.out.action.get_or_insert(Action::Opaque { text: format!("{name} set") });
+        } else if matches!(
+            name,
+            "log" | "notrack" | "dynset" | "objref" | "dup" | "secmark" | "flow_offload" | "last"
+        ) {
+            // These only note something; the packet goes on.
+            self.out.action.get_or_insert(Action::Opaque { text: name.to_owned() });
+        } else if matches!(name, "fwd" | "tproxy" | "synproxy") {
+            self.out.action = Some(Action::Opaque { text });
         } else {
+            // It may have loaded a register: what was there before must not be taken for it.
+            self.registers.clear();
             self.out.matches.push(Match::Opaque { text });
         }
     }
@@ -124,8 +145,11 @@ impl<'a> Expressions<'a> {
         let value = match key {
             4 => Value::InIndex,
             5 => Value::OutIndex,
+            1 => Value::EtherType,
+            3 => Value::Mark,
             6 => Value::InName,
             7 => Value::OutName,
+            19 => Value::PacketType,
             15 => Value::NfProto,
             16 => Value::L4Proto,
             other => Value::Opaque(meta_word(other)),
@@ -144,9 +168,31 @@ impl<'a> Expressions<'a> {
             (1, 9, 1, false) | (1, 6, 1, true) => Value::L4Proto,
             (1, 12, 1..=4, false) | (1, 8, 1..=16, true) => Value::Source(bytes),
             (1, 16, 1..=4, false) | (1, 24, 1..=16, true) => Value::Destination(bytes),
+            (0, 12, 2, _) => Value::EtherType,
+            (2, 0, 1, _) if self.icmp() => Value::IcmpType,
             (2, 0, 2, _) => Value::SourcePort,
             (2, 2, 2, _) => Value::DestinationPort,
             _ => Value::Opaque(format!("@{},{},{}", payload_base(base), offset * 8, length * 8)),
+        };
+        self.load(find_be32(data, 1), value)
+    }
+
+    /// The rule has asked for ICMP, so the first byte of layer 4 is its type.
+    fn icmp(&self) -> bool {
+        self.out.matches.iter().any(|part| match part {
+            Match::Protocol { protocols, negated: false } => {
+                protocols.iter().all(|protocol| matches!(protocol, 1 | 58))
+            }
+            _ => false,
+        })
+    }
+
+    /// `fib daddr type`: result 3, of one address, with nothing else looked at.
+    fn fib(&mut self, data: &[u8]) -> Option<()> {
+        let value = match (find_be32(data, 2)?, find_be32(data, 3)?) {
+            (3, 1) => Value::AddressKind(Side::Source),
+            (3, 2) => Value::AddressKind(Side::Destination),
+            _ => Value::Opaque("fib".to_owned()),
         };
         self.load(find_be32(data, 1), value)
     }
@@ -178,6 +224,10 @@ impl<'a> Expressions<'a> {
         let operator = find_be32(data, 2)?;
         let negated = operator == 1;
         let part = match (&value, operator) {
+            (Value::Opaque(text), 0 | 1) => {
+                let word = if negated { "!=" } else { "==" };
+                Match::Opaque { text: format!("{text} {word} 0x{}", hex(constant)) }
+            }
             (_, 0 | 1) => self.equals(&value, constant, negated)?,
             (Value::SourcePort | Value::DestinationPort, 2..=5) => {
                 let port = u16::from_be_bytes(*constant.first_chunk()?);
@@ -217,6 +267,11 @@ impl<'a> Expressions<'a> {
                     let net = self.net(constant, prefix_of(mask)?)?;
                     address(inner, vec![net], negated)?
                 }
+                Value::Mark => Match::Mark {
+                    value: u32::from_ne_bytes(*constant.first_chunk()?),
+                    mask: u32::from_ne_bytes(*mask.first_chunk()?),
+                    negated,
+                },
                 // `ct state & mask != 0` is how "any of these" is written.
                 Value::CtState if constant.iter().all(|byte| *byte == 0) => {
                     Match::CtState { states: state_words(mask), negated: !negated }
@@ -231,9 +286,24 @@ impl<'a> Expressions<'a> {
                 let port = u16::from_be_bytes(*constant.first_chunk()?);
                 ports(value, vec![(port, port)], negated)?
             }
-            Value::Opaque(text) => {
-                let hex = hex(constant);
-                Match::Opaque { text: format!("{text} {} 0x{hex}", if negated { "!=" } else { "==" }) }
+            Value::Mark => {
+                let value = u32::from_ne_bytes(*constant.first_chunk()?);
+                Match::Mark { value, mask: u32::MAX, negated }
+            }
+            Value::EtherType => {
+                Match::EtherType { types: vec![u16::from_be_bytes(*constant.first_chunk()?)], negated }
+            }
+            Value::IcmpType => {
+                let kind = *constant.first()?;
+                Match::IcmpType { ranges: vec![(kind, kind)], negated }
+            }
+            Value::PacketType => {
+                Match::PacketType { types: vec![xt::packet_type(*constant.first()?)?.to_owned()], negated }
+            }
+            Value::AddressKind(of) => {
+                let kind = u32::from_ne_bytes(*constant.first_chunk()?);
+                let kinds = vec![xt::address_kind(kind)?.to_owned()];
+                Match::AddressKind { of: *of, kinds, negated }
             }
             _ => return None,
         })
@@ -263,18 +333,51 @@ impl<'a> Expressions<'a> {
         if let Some(destination) = find_be32(data, 3) {
             // A map: its result is a verdict (register 0) or a value nobody can tell in advance.
             let text = format!("map @{set}");
-            return if destination == 0 {
-                self.act(Action::Opaque { text: format!("verdict {text}") })
-            } else {
-                self.load(Some(destination), Value::Opaque(text))
-            };
+            if destination != 0 {
+                return self.load(Some(destination), Value::Opaque(text));
+            }
+            let arms = self.names.set(self.family, self.table, &set);
+            let arms = arms.and_then(|elements| self.arms(&value, &elements));
+            return self.act(match arms {
+                Some(arms) => Action::Map { arms },
+                None => Action::Opaque { text: format!("verdict {text}") },
+            });
         }
-        let elements = self.names.set(self.family, self.table, &set)?;
-        let part = set_match(&value, &elements, negated).unwrap_or_else(|| Match::Opaque {
-            text: format!("{}in @{set}", if negated { "not " } else { "" }),
-        });
+        let part = self
+            .names
+            .set(self.family, self.table, &set)
+            .and_then(|elements| self.set_match(&value, &elements, negated))
+            .unwrap_or_else(|| Match::Opaque {
+                text: format!("{}in @{set}", if negated { "not " } else { "" }),
+            });
         self.out.matches.push(part);
         Some(())
+    }
+
+    /// The arms of a verdict map with one key per element.
+    fn arms(&self, value: &Value, elements: &[SetElement]) -> Option<Vec<MapArm>> {
+        let arm = |element: &SetElement| {
+            let fits = width(value)? == element.key.len() && !element.end;
+            let when = fits.then(|| self.equals(value, &element.key, false)).flatten()?;
+            Some(MapArm { when, then: element.verdict.clone()? })
+        };
+        elements.iter().map(arm).collect()
+    }
+
+    /// A condition on a value that must be in a set; `None` where the set's key is more than that value.
+    fn set_match(&self, value: &Value, elements: &[SetElement], negated: bool) -> Option<Match> {
+        let width = width(value)?;
+        if elements.iter().any(|element| element.key.len() != width) {
+            return None;
+        }
+        if let Some(part) = set_match(value, elements, negated) {
+            return Some(part);
+        }
+        if elements.iter().any(|element| element.end) {
+            return None;
+        }
+        let any = elements.iter().map(|element| self.equals(value, &element.key, false));
+        Some(Match::AnyOf { any: any.collect::<Option<_>>()?, negated })
     }
 
     fn immediate(&mut self, data: &[u8]) -> Option<()> {
@@ -282,19 +385,7 @@ impl<'a> Expressions<'a> {
         if let Some(value) = find(nested, 1) {
             return self.load(find_be32(data, 1), Value::Constant(value.to_vec()));
         }
-        let verdict = find(nested, 2)?;
-        let chain = || find_string(verdict, 2);
-        let action = match find_be32(verdict, 1)?.cast_signed() {
-            0 => Action::Verdict { verdict: Verdict::Drop },
-            1 => Action::Verdict { verdict: Verdict::Accept },
-            -1 => Action::Verdict { verdict: Verdict::Continue },
-            -3 => Action::Jump { chain: chain()? },
-            -4 => Action::Goto { chain: chain()? },
-            -5 => Action::Verdict { verdict: Verdict::Return },
-            code if code & 0xff == 3 => Action::Verdict { verdict: Verdict::Queue },
-            _ => return None,
-        };
-        self.act(action)
+        self.act(verdict(find(nested, 2)?)?)
     }
 
     fn nat(&mut self, data: &[u8]) -> Option<()> {
@@ -377,11 +468,10 @@ const fn slot(register: u32) -> u32 {
 
 fn meta_word(key: u32) -> String {
     match key {
-        1 => "meta protocol",
         2 => "meta priority",
-        3 => "meta mark",
         8 => "meta iiftype",
-        19 => "meta pkttype",
+        17 => "meta ibrname",
+        18 => "meta obrname",
         other => return format!("meta key {other}"),
     }
     .to_owned()
@@ -444,7 +534,24 @@ fn nets_between(from: &[u8], to: &[u8]) -> Option<Vec<IpNet>> {
     }
 }
 
-fn set_match(value: &Value, elements: &[(Vec<u8>, bool)], negated: bool) -> Option<Match> {
+/// Bytes that a value fills in a register and in a set's key.
+const fn width(value: &Value) -> Option<usize> {
+    Some(match value {
+        Value::InName | Value::OutName => 16,
+        Value::InIndex
+        | Value::OutIndex
+        | Value::CtState
+        | Value::CtStatus
+        | Value::AddressKind(_)
+        | Value::Mark => 4,
+        Value::NfProto | Value::L4Proto | Value::IcmpType | Value::PacketType => 1,
+        Value::SourcePort | Value::DestinationPort | Value::EtherType => 2,
+        Value::Source(bytes) | Value::Destination(bytes) => *bytes,
+        Value::Masked(..) | Value::Constant(_) | Value::Opaque(_) => return None,
+    })
+}
+
+fn set_match(value: &Value, elements: &[SetElement], negated: bool) -> Option<Match> {
     let intervals = intervals(elements);
     match value {
         Value::Source(_) | Value::Destination(_) => {
@@ -460,20 +567,25 @@ fn set_match(value: &Value, elements: &[(Vec<u8>, bool)], negated: bool) -> Opti
         }
         Value::L4Proto => {
             let protocols: Option<Vec<u8>> =
-                elements.iter().filter(|(_, end)| !end).map(|(key, _)| key.first().copied()).collect();
+                intervals.iter().map(|(from, to)| from.first().filter(|_| from == to).copied()).collect();
             Some(Match::Protocol { protocols: protocols?, negated })
         }
         Value::CtState => {
-            let states = elements.iter().flat_map(|(key, _)| state_words(key)).collect();
+            let states = elements.iter().flat_map(|element| state_words(&element.key)).collect();
             Some(Match::CtState { states, negated })
+        }
+        Value::IcmpType => {
+            let ranges: Option<Vec<_>> =
+                intervals.iter().map(|(from, to)| Some((*from.first()?, *to.first()?))).collect();
+            Some(Match::IcmpType { ranges: ranges?, negated })
         }
         _ => None,
     }
 }
 
 /// Inclusive intervals of a set: single keys, or pairs of a start and the exclusive end after it.
-fn intervals(elements: &[(Vec<u8>, bool)]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut sorted: Vec<_> = elements.to_vec();
+fn intervals(elements: &[SetElement]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut sorted: Vec<_> = elements.iter().map(|element| (element.key.clone(), element.end)).collect();
     // At the same key an interval ends before the next begins.
     sorted.sort_by(|(a, a_end), (b, b_end)| (a, !a_end).cmp(&(b, !b_end)));
     if !sorted.iter().any(|(_, end)| *end) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::firewall::{Action, Match, Rule, Verdict};
+use crate::model::firewall::{Action, MapArm, Match, Rule, Verdict};
 
 /// `ip saddr 192.168.122.0/24 meta l4proto 6 counter packets 1 bytes 60 masquerade to :1024-65535`.
 pub(super) fn line(rule: &Rule) -> String {
@@ -32,6 +32,23 @@ fn part(part: &Match) -> String {
         }
         Match::CtState { states, negated } => format!("ct state {}{}", not(*negated), states.join(",")),
         Match::NfProto { family } => format!("meta nfproto {}", family.word()),
+        Match::EtherType { types, negated } => {
+            let types: Vec<String> = types.iter().map(|kind| format!("0x{kind:04x}")).collect();
+            format!("ether type {}{}", not(*negated), set(&types))
+        }
+        Match::AddressKind { of, kinds, negated } => {
+            format!("fib {} type {}{}", of.word(), not(*negated), set(kinds))
+        }
+        Match::IcmpType { ranges, negated } => format!("icmp type {}{}", not(*negated), set(&spans(ranges))),
+        Match::PacketType { types, negated } => format!("meta pkttype {}{}", not(*negated), set(types)),
+        Match::InPort { name, negated } => format!("physdev in {}{name:?}", not(*negated)),
+        Match::OutPort { name, negated } => format!("physdev out {}{name:?}", not(*negated)),
+        Match::Bridged { negated } => format!("physdev {}bridged", not(*negated)),
+        Match::Mark { value, mask, negated } => format!("meta mark & {mask:#x} {}{value:#x}", not(*negated)),
+        Match::AnyOf { any, negated } => {
+            let any: Vec<String> = any.iter().map(self::part).collect();
+            format!("{}{}", not(*negated), set(&any))
+        }
         Match::Opaque { text } => text.clone(),
     }
 }
@@ -52,6 +69,10 @@ fn action(action: &Action) -> String {
         Action::Snat { address, ports } => target("snat", *address, *ports),
         Action::Dnat { address, ports } => target("dnat", *address, *ports),
         Action::Redirect { ports } => target("redirect", None, *ports),
+        Action::Map { arms } => {
+            let arm = |arm: &MapArm| format!("{} : {}", part(&arm.when), self::action(&arm.then));
+            format!("vmap {{ {} }}", arms.iter().map(arm).collect::<Vec<_>>().join(", "))
+        }
         Action::Opaque { text } => text.clone(),
     }
 }
@@ -74,7 +95,7 @@ const fn not(negated: bool) -> &'static str {
     if negated { "!= " } else { "" }
 }
 
-fn spans(ranges: &[(u16, u16)]) -> Vec<String> {
+fn spans<T: PartialEq + std::fmt::Display>(ranges: &[(T, T)]) -> Vec<String> {
     ranges
         .iter()
         .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") })

@@ -1,5 +1,6 @@
 //! READS. The netlink socket: dumps of chains, rules and sets, and the notice of each commit.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ impl FirewallError {
 }
 
 const SUBSYSTEM: u16 = 10 << 8;
+const GETTABLE: u16 = SUBSYSTEM + 1;
 const GETCHAIN: u16 = SUBSYSTEM + 4;
 const GETRULE: u16 = SUBSYSTEM + 7;
 const GETSETELEM: u16 = SUBSYSTEM + 13;
@@ -167,14 +169,29 @@ impl Reader {
     pub(super) fn read(&mut self) -> Result<FirewallFacts, FirewallError> {
         for _ in 0..TRIES {
             let Some(before) = self.generation()? else { return Ok(FirewallFacts::default()) };
+            let Some(tables) = self.dump(GETTABLE, 0, &[], "tables")? else { continue };
             let Some(chains) = self.dump(GETCHAIN, 0, &[], "chains")? else { continue };
             let Some(rules) = self.dump(GETRULE, 0, &[], "rules")? else { continue };
-            let mut names = SystemNames { reader: self };
+            let mut names = SystemNames { reader: self, sets: BTreeMap::new() };
             let mut facts = FirewallFacts { generation: before, ..FirewallFacts::default() };
             facts.chains =
                 chains.iter().filter_map(|(family, bytes)| decode::chain(*family, bytes)).collect();
             facts.rules =
                 rules.iter().filter_map(|(family, bytes)| decode::rule(*family, bytes, &mut names)).collect();
+            let dormant: Vec<_> = tables
+                .iter()
+                .filter_map(|(family, bytes)| decode::table(*family, bytes))
+                .filter_map(|(family, table, dormant)| dormant.then_some((family, table)))
+                .collect();
+            // No packet enters a dormant table.
+            for chain in &mut facts.chains {
+                if dormant
+                    .iter()
+                    .any(|(family, table)| *family == chain.id.family && *table == chain.id.table)
+                {
+                    chain.hook = None;
+                }
+            }
             if self.generation()? == Some(before) {
                 return Ok(facts);
             }
@@ -277,7 +294,11 @@ fn errno(message: &Message<'_>) -> i32 {
 /// Resolves what a rule only refers to: link indexes, and sets by a further dump.
 struct SystemNames<'a> {
     reader: &'a mut Reader,
+    sets: BTreeMap<(u8, String, String), Option<SetElements>>,
 }
+
+/// A set with more elements than this (a block list) is named, not looked into.
+const MOST_ELEMENTS: usize = 4096;
 
 impl Names for SystemNames<'_> {
     fn link(&self, index: IfIndex) -> Option<String> {
@@ -286,10 +307,19 @@ impl Names for SystemNames<'_> {
     }
 
     fn set(&mut self, family: u8, table: &str, set: &str) -> Option<SetElements> {
+        let key = (family, table.to_owned(), set.to_owned());
+        if let Some(known) = self.sets.get(&key) {
+            return known.clone();
+        }
         let mut attributes = Vec::new();
         push_string(&mut attributes, 1, table);
         push_string(&mut attributes, 2, set);
-        let dump = self.reader.dump(GETSETELEM, family, &attributes, "sets").ok().flatten()?;
-        Some(dump.iter().flat_map(|(_, bytes)| decode::elements(bytes)).collect())
+        let dump = self.reader.dump(GETSETELEM, family, &attributes, "sets").ok().flatten();
+        let parts = dump.and_then(|dump| {
+            dump.iter().map(|(_, bytes)| decode::elements(bytes)).collect::<Option<Vec<SetElements>>>()
+        });
+        let elements = parts.map(|parts| parts.concat()).filter(|all| all.len() <= MOST_ELEMENTS);
+        self.sets.insert(key, elements.clone());
+        elements
     }
 }

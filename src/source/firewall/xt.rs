@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::firewall::{Action, Match};
+use crate::model::firewall::{Action, Match, Side};
 
 fn u16_at(info: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?))
@@ -20,6 +20,18 @@ pub(super) fn matches(name: &str, revision: u32, info: &[u8]) -> Option<Vec<Matc
         ("udp", 0) => port_matches(info, *info.get(8)?),
         ("state", 0) => Some(vec![Match::CtState { states: states(u32_at(info, 0)?), negated: false }]),
         ("conntrack", 1..=3) => conntrack(info),
+        ("addrtype", 1) => address_kinds(info),
+        ("icmp" | "icmp6", 0) => icmp(info),
+        ("pkttype", 0) => {
+            let types = vec![packet_type(u8::try_from(u32_at(info, 0)?).ok()?)?.to_owned()];
+            Some(vec![Match::PacketType { types, negated: u32_at(info, 4)? != 0 }])
+        }
+        ("mark", 1) => {
+            let (value, mask) = (u32_at(info, 0)?, u32_at(info, 4)?);
+            Some(vec![Match::Mark { value, mask, negated: *info.get(8)? != 0 }])
+        }
+        ("physdev", 0) => physdev(info),
+        ("multiport", 1) => multiport(info),
         _ => None,
     }
 }
@@ -42,6 +54,118 @@ fn port_matches(info: &[u8], inverted: u8) -> Option<Vec<Match>> {
         parts.push(Match::DestinationPort { ranges: vec![destination], negated: inverted & 2 != 0 });
     }
     Some(parts)
+}
+
+/// `struct xt_addrtype_info_v1`: two masks of `RTN_*` and flags; one that looks at a link as well is not known.
+fn address_kinds(info: &[u8]) -> Option<Vec<Match>> {
+    let (source, destination, flags) = (u16_at(info, 0)?, u16_at(info, 2)?, u32_at(info, 4)?);
+    if flags & !3 != 0 {
+        return None;
+    }
+    let kinds = |mask: u16| -> Option<Vec<String>> {
+        let bits = (0..16).filter(|bit| mask & (1 << bit) != 0);
+        bits.map(|bit| address_kind(bit).map(str::to_owned)).collect()
+    };
+    let mut parts = Vec::new();
+    for (of, mask, negated) in
+        [(Side::Source, source, flags & 1 != 0), (Side::Destination, destination, flags & 2 != 0)]
+    {
+        if mask != 0 {
+            parts.push(Match::AddressKind { of, kinds: kinds(mask)?, negated });
+        }
+    }
+    Some(parts)
+}
+
+/// `RTN_*` in the words of nft.
+pub(super) const fn address_kind(kind: u32) -> Option<&'static str> {
+    Some(match kind {
+        0 => "unspec",
+        1 => "unicast",
+        2 => "local",
+        3 => "broadcast",
+        4 => "anycast",
+        5 => "multicast",
+        6 => "blackhole",
+        7 => "unreachable",
+        8 => "prohibit",
+        _ => return None,
+    })
+}
+
+/// `PACKET_*`.
+pub(super) const fn packet_type(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        0 => "unicast",
+        1 => "broadcast",
+        2 => "multicast",
+        3 => "other",
+        _ => return None,
+    })
+}
+
+/// `struct ipt_icmp` and `ip6t_icmp`: type, codes from and to, inverted. A single code is not modelled,
+/// so a rule that asks for one is left opaque; type 255 of IPv4 is any.
+fn icmp(info: &[u8]) -> Option<Vec<Match>> {
+    let &[kind, from, to, inverted] = info.first_chunk()?;
+    match (kind, from, to) {
+        (255, 0, 255) if inverted == 0 => Some(Vec::new()),
+        (_, 0, 255) => Some(vec![Match::IcmpType { ranges: vec![(kind, kind)], negated: inverted & 1 != 0 }]),
+        // An echo has no code but 0.
+        (0 | 8 | 128 | 129, 0, 0) => {
+            Some(vec![Match::IcmpType { ranges: vec![(kind, kind)], negated: inverted & 1 != 0 }])
+        }
+        _ => None,
+    }
+}
+
+/// `struct xt_physdev_info`: four names of 16 bytes (in, its mask, out, its mask), what is inverted, what is asked.
+fn physdev(info: &[u8]) -> Option<Vec<Match>> {
+    const IN: u8 = 1;
+    const OUT: u8 = 2;
+    const BRIDGED: u8 = 4;
+    let (inverted, asked) = (*info.get(64)?, *info.get(65)?);
+    if asked & !(IN | OUT | BRIDGED) != 0 {
+        return None;
+    }
+    let name = |at: usize| {
+        let (bytes, mask) = (info.get(at..at + 16)?, info.get(at + 16..at + 32)?);
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(16);
+        let name = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
+        // Without the NUL in the mask it is a prefix (`vnet+`).
+        Some(if mask.get(end).is_some_and(|byte| *byte != 0) { name } else { name + "*" })
+    };
+    let mut parts = Vec::new();
+    if asked & IN != 0 {
+        parts.push(Match::InPort { name: name(0)?, negated: inverted & IN != 0 });
+    }
+    if asked & OUT != 0 {
+        parts.push(Match::OutPort { name: name(32)?, negated: inverted & OUT != 0 });
+    }
+    if asked & BRIDGED != 0 {
+        parts.push(Match::Bridged { negated: inverted & BRIDGED != 0 });
+    }
+    Some(parts)
+}
+
+/// `struct xt_multiport_v1`: which ports, how many, fifteen ports, fifteen marks of a range's start, inverted.
+fn multiport(info: &[u8]) -> Option<Vec<Match>> {
+    let (&which, &count) = (info.first()?, info.get(1)?);
+    let negated = *info.get(47)? != 0;
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while at < usize::from(count) {
+        let from = u16_at(info, 2 + at * 2)?;
+        let range = *info.get(32 + at)? != 0;
+        let to = if range { u16_at(info, 2 + (at + 1) * 2)? } else { from };
+        ranges.push((from, to));
+        at += 1 + usize::from(range);
+    }
+    match which {
+        0 => Some(vec![Match::SourcePort { ranges, negated }]),
+        1 => Some(vec![Match::DestinationPort { ranges, negated }]),
+        _ => None,
+    }
 }
 
 /// `struct xt_conntrack_mtinfo1..3`: only a rule that asks for nothing but the state is decoded.
