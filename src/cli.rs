@@ -6,7 +6,9 @@ mod dump;
 mod guest;
 mod network;
 mod nic;
+mod path;
 mod preview;
+mod reach;
 mod select;
 mod show;
 mod switch;
@@ -75,6 +77,10 @@ pub enum Command {
     ///
     /// Exit status: 0 nothing is wrong (notes at most), 1 there are warnings, 2 there are errors.
     Doctor(doctor::DoctorArgs),
+    /// Follow a packet from or to a guest's NIC through bridge, routing and firewall rules; sends nothing
+    Path(path::PathArgs),
+    /// Say who can reach whom, and why not; sends nothing
+    Reach(reach::ReachArgs),
     /// Take the last change back
     Undo(undo::UndoArgs),
     /// Write everything the program reads of this host as JSON, for bug reports and --replay
@@ -123,6 +129,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::Nic(args)) => nic::run(&args, &options).await,
         Some(Command::Guest(args)) => guest::run(&args, &options).await,
         Some(Command::Doctor(args)) => doctor::run(&args, &options).await,
+        Some(Command::Path(args)) => path::run(&args, &options).await,
+        Some(Command::Reach(args)) => reach::run(&args, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,
         Some(Command::Dump(args)) => dump::run(&args, &options).await,
     }

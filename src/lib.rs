@@ -21,6 +21,7 @@ pub mod config;
 pub mod doctor;
 pub mod logging;
 pub mod model;
+pub mod path;
 pub mod run;
 pub mod source;
 pub mod term;

@@ -7,6 +7,7 @@
 //! ```
 //! [`text`] and [`words`] know no terminal and serve the command line as well.
 
+pub mod chain;
 pub mod glyphs;
 mod overlays;
 mod panes;

@@ -137,7 +137,10 @@ impl<'a> Walk<'a, '_> {
                     return Some(End::Stopped(Some(rule)));
                 }
                 Some(Action::Verdict { verdict: Verdict::Return }) if certain => return None,
-                Some(Action::Verdict { verdict: Verdict::Accept | Verdict::Return | Verdict::Queue }) => {
+                Some(
+                    Action::Verdict { verdict: Verdict::Accept | Verdict::Return | Verdict::Queue }
+                    | Action::Map { .. },
+                ) => {
                     self.doubtful = true;
                 }
                 _ => {}
@@ -176,10 +179,10 @@ fn holds(part: &Match, packet: &Packet) -> Option<bool> {
         Match::Source { nets, negated } => (within(nets, packet.source), *negated),
         Match::Destination { nets, negated } => (within(nets, packet.destination), *negated),
         Match::Protocol { protocols, negated } => (Some(protocols.contains(&packet.protocol)), *negated),
-        Match::SourcePort { .. } | Match::Opaque { .. } => (None, false),
         Match::DestinationPort { ranges, negated } => (Some(any_port(ranges, packet.port)), *negated),
         Match::CtState { states, negated } => (Some(states.iter().any(|state| state == "new")), *negated),
         Match::NfProto { family } => (Some(*family == packet.family), false),
+        _ => (None, false),
     };
     positive.map(|positive| positive != negated)
 }
