@@ -127,7 +127,7 @@ fn draw_body(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         let [top, middle, bottom] =
             Layout::vertical([Constraint::Length(nics), Constraint::Fill(1), Constraint::Length(networks)])
                 .areas(area);
-        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(middle);
+        let [left, right] = Layout::horizontal([Constraint::Fill(50), Constraint::Fill(70)]).areas(middle);
         panes::draw(app, Pane::Nics, theme, top, frame);
         panes::draw(app, Pane::Bridges, theme, left, frame);
         panes::draw(app, Pane::Rules, theme, right, frame);

@@ -12,8 +12,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Paragraph, Widget as _, Wrap};
 
-use super::table::{Cell, Column, Mark, Row, Table, left, right};
-use super::text::{count, escape, rate};
+use super::table::{Cell, Column, Mark, Row, Table, Wide, left, right};
+use super::text::{count, escape, rate, width};
 use super::theme::{Role, Theme};
 use super::words;
 use crate::app::rows::{related, rows, rule};
@@ -35,6 +35,7 @@ pub(super) fn draw(app: &App, pane: Pane, theme: Theme, area: Rect, frame: &mut 
         notes.push(format!("/{}", escape(&app.filter)));
     }
     if pane == Pane::Nics {
+        notes.push("rx tx: the guest's".to_owned());
         if !app.marked.is_empty() {
             notes.push(format!("◆ {} marked, s switches them", app.marked.len()));
         }
@@ -59,7 +60,15 @@ pub(super) fn draw(app: &App, pane: Pane, theme: Theme, area: Rect, frame: &mut 
     }
     let (columns, rows) = contents(app, pane, &ids);
     let stale = !health.is_ok();
-    Table { columns, rows: &rows, theme, stale }.render(inner, frame.buffer_mut());
+    let hidden = Table { columns, rows: &rows, theme, stale }.render(inner, frame.buffer_mut());
+    let mut text = String::new();
+    for (glyph, rows) in [('▲', hidden.above), ('▼', hidden.below)] {
+        if rows > 0 {
+            text.push_str(&format!(" {rows} more {glyph} "));
+        }
+    }
+    let x = inner.right().saturating_sub(u16::try_from(width(&text)).unwrap_or(0));
+    frame.buffer_mut().set_string(x, inner.bottom(), text, theme.style(Role::Key));
 }
 
 fn source(snapshot: &Snapshot, pane: Pane) -> &SourceState {
@@ -103,7 +112,11 @@ fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row
         }
         Mark::None
     };
-    let row = |id: &RowId, cells: Option<Vec<Cell>>| Row { cells: cells.unwrap_or_default(), mark: mark(id) };
+    let row = |id: &RowId, cells: Option<Vec<Cell>>| Row {
+        cells: cells.unwrap_or_default(),
+        wide: if matches!(id, RowId::Bridge(_)) { Wide::Row } else { Wide::Column },
+        mark: mark(id),
+    };
     let rows = ids.iter().enumerate().map(|(at, id)| {
         let cells = match id {
             RowId::Nic(id) => snapshot.nic(*id).map(|nic| {
@@ -138,13 +151,12 @@ const NICS: &[Column] = &[
     left("STATE", 7, 2),
     left("NIC", 6, 1),
     left("SOURCE", 15, 0),
-    left("MODEL", 6, 7),
-    left("MAC", 17, 6),
-    left("ADDRESS", 15, 0),
-    left("", 1, 0),
+    left("MODEL", 6, 8),
+    left("MAC", 17, 7),
+    left("ADDRESS", 17, 0),
     right("rx/s", 6, 3),
     right("tx/s", 6, 3),
-    left("", 6, 8),
+    left("", 6, 6),
     left("", 0, 5),
 ];
 
@@ -170,8 +182,7 @@ fn nic_cells(snapshot: &Snapshot, nic: &Nic) -> Vec<Cell> {
         Cell::role(source, source_role),
         Cell::role(escape(&model), Role::Dim),
         Cell::role(nic.id.mac.to_string(), Role::Dim),
-        Cell::new(address),
-        Cell::role(origin.to_string(), Role::Dim),
+        Cell::new(format!("{address} {origin}").trim_end()),
         Cell::new(per_second(nic.rate.map(|rate| rate.rx_bytes))),
         Cell::new(per_second(nic.rate.map(|rate| rate.tx_bytes))),
         Cell::role(sparkline(snapshot, nic, 6), Role::Good),
@@ -221,34 +232,36 @@ fn level(share: f64) -> usize {
 }
 
 const BRIDGES: &[Column] = &[
-    left("BRIDGE", 12, 0),
+    left("BRIDGE", 11, 0),
     left("STATE", 10, 1),
-    left("OWNER", 10, 0),
+    left("OWNER", 8, 0),
     right("rx/s", 6, 2),
     right("tx/s", 6, 2),
 ];
 
 fn bridge_cells(bridge: &Bridge) -> Vec<Cell> {
     let stp = if bridge.info.stp {
-        format!("stp {:.1}s", f64::from(bridge.info.forward_delay) / 100.0)
+        format!("stp {}s", f64::from(bridge.info.forward_delay) / 100.0)
     } else {
         "stp off".to_owned()
     };
-    let address = bridge.addresses.first().map(ToString::to_string);
-    let network = bridge.network_name.as_ref().map(|name| format!("network {}", escape(name)));
-    let owner = match (address, network) {
-        (Some(address), Some(network)) => format!("{address}  {network}"),
-        (Some(text), None) | (None, Some(text)) => text,
-        (None, None) => "–".to_owned(),
+    let global = |address: &&ipnet::IpNet| match address.addr() {
+        std::net::IpAddr::V4(_) => true,
+        std::net::IpAddr::V6(v6) => !v6.is_unicast_link_local(),
     };
-    let name = if bridge.up { bridge.name.to_string() } else { format!("{} ▲ down", bridge.name) };
-    vec![
-        Cell::role(name, if bridge.up { Role::Strong } else { Role::Warn }),
-        Cell::role(stp, Role::Dim),
-        Cell::new(owner),
-        Cell::new(""),
-        Cell::new(""),
-    ]
+    let mut cells = vec![Cell::role(bridge.name.to_string(), Role::Strong)];
+    if !bridge.up {
+        cells.push(Cell::role("▲ down", Role::Warn));
+    }
+    cells.extend(bridge.addresses.iter().find(global).map(|address| Cell::new(address.to_string())));
+    cells.extend(bridge.network_name.as_ref().map(|name| Cell::new(format!("network {}", escape(name)))));
+    cells.push(Cell::role(stp, Role::Dim));
+    if bridge.ports.is_empty() {
+        cells.push(Cell::role("no port", Role::Dim));
+    } else if bridge.uplinks().next().is_none() && bridge.network.is_none() {
+        cells.push(Cell::role("no uplink: isolated", Role::Warn));
+    }
+    cells
 }
 
 fn port_cells(port: &Port, last: bool) -> Vec<Cell> {
@@ -271,23 +284,22 @@ fn port_cells(port: &Port, last: bool) -> Vec<Cell> {
 }
 
 const RULES: &[Column] = &[
-    left("HOOK", 5, 4),
-    left("MATCH", 20, 0),
-    left("ACTION", 8, 0),
-    right("packets", 7, 1),
+    left("MATCH", 24, 0),
+    left("ACTION", 10, 0),
+    right("pkts", 6, 1),
     right("bytes", 6, 2),
     right("B/s", 6, 3),
 ];
 
 fn rule_cells(rule: &GuestRule) -> Vec<Cell> {
-    let hook = rule.hook.as_ref().map_or("", |hook| match hook.hook.word() {
-        "postrouting" => "post",
-        "prerouting" => "pre",
-        "forward" => "fwd",
-        "output" => "out",
-        word => word,
-    });
+    let hook = rule.hook.as_ref().map_or("", |hook| hook.hook.word());
+    // Where addresses are translated is plain from the action.
+    let matches = words::rule_match(&rule.rule);
+    let matches = if rule.nat || hook.is_empty() { matches } else { format!("{hook} {matches}") };
+    // Its ports, and what a reject says, are in the details.
     let action = words::rule_action(&rule.rule);
+    let short = action.split(" ports ").next().and_then(|text| text.split(" (").next());
+    let action = short.unwrap_or_default().to_owned();
     let colour = match action.split(' ').next() {
         Some("drop" | "reject") => Role::Warn,
         Some("masquerade" | "snat" | "dnat" | "accept") => Role::Good,
@@ -295,8 +307,7 @@ fn rule_cells(rule: &GuestRule) -> Vec<Cell> {
     };
     let total = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), count);
     vec![
-        Cell::role(hook, Role::Dim),
-        Cell::new(words::rule_match(&rule.rule)),
+        Cell::new(matches),
         Cell::role(action, colour),
         Cell::new(total(rule.rule.counter.map(|counter| counter.packets))),
         Cell::new(total(rule.rule.counter.map(|counter| counter.bytes))),

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::text::{fit, width};
+use super::text::{fit, truncate, width};
 use super::theme::{Role, Theme};
 
 /// A column.
@@ -65,7 +65,25 @@ pub(super) enum Mark {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) cells: Vec<Cell>,
+    /// How its cells are laid out.
+    pub(super) wide: Wide,
     pub(super) mark: Mark,
+}
+
+/// How a row's cells are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wide {
+    /// Each in its column.
+    Column,
+    /// One after the other, whatever the columns are.
+    Row,
+}
+
+/// Rows that there was no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Hidden {
+    pub(super) above: usize,
+    pub(super) below: usize,
 }
 
 /// A table.
@@ -79,46 +97,44 @@ pub(super) struct Table<'a> {
 }
 
 impl Table<'_> {
-    pub(super) fn render(&self, area: Rect, buffer: &mut Buffer) {
+    pub(super) fn render(&self, area: Rect, buffer: &mut Buffer) -> Hidden {
         if area.height == 0 || area.width < 4 {
-            return;
+            return Hidden::default();
         }
-        let widths = self.widths(usize::from(area.width).saturating_sub(2));
-        let heading: Vec<Cell> =
-            self.columns.iter().map(|column| Cell::role(column.title, Role::Heading)).collect();
-        self.line(&heading, &widths, Mark::None, Rect { height: 1, ..area }, buffer);
+        let (widths, gap) = self.widths(usize::from(area.width).saturating_sub(2));
+        let heading = self.columns.iter().map(|column| Cell::role(column.title, Role::Heading)).collect();
+        let heading = Row { cells: heading, wide: Wide::Column, mark: Mark::None };
+        self.line(&heading, &widths, gap, Rect { height: 1, ..area }, buffer);
         let visible = usize::from(area.height).saturating_sub(1);
         let cursor = self.rows.iter().position(|row| row.mark == Mark::Cursor);
         let cursor = cursor.or_else(|| self.rows.iter().position(|row| row.mark != Mark::None)).unwrap_or(0);
         let first = cursor.saturating_sub(visible.saturating_sub(1));
         for (at, row) in self.rows.iter().skip(first).take(visible).enumerate() {
             let y = area.y + 1 + u16::try_from(at).unwrap_or(0);
-            self.line(&row.cells, &widths, row.mark, Rect { y, height: 1, ..area }, buffer);
+            self.line(row, &widths, gap, Rect { y, height: 1, ..area }, buffer);
         }
-        let hidden = self.rows.len().saturating_sub(first + visible);
-        if hidden > 0 {
-            let text = format!(" {hidden} more ▼ ");
-            let x = area.right().saturating_sub(u16::try_from(width(&text)).unwrap_or(0));
-            buffer.set_string(x, area.bottom().saturating_sub(1), text, self.theme.style(Role::Key));
-        }
+        Hidden { above: first, below: self.rows.len().saturating_sub(first + visible) }
     }
 
-    /// The width of each column; 0 for one that is dropped. What is left over goes where text is cut.
-    fn widths(&self, room: usize) -> Vec<usize> {
+    /// The width of each column, 0 for one that is dropped, and the gap between them. What is left over
+    /// goes where text is cut.
+    fn widths(&self, room: usize) -> (Vec<usize>, usize) {
         let wanted: Vec<usize> = self
             .columns
             .iter()
             .enumerate()
             .map(|(at, column)| {
-                let cells =
-                    self.rows.iter().filter_map(|row| row.cells.get(at)).map(|cell| width(&cell.text));
+                let rows = self.rows.iter().filter(|row| row.wide == Wide::Column);
+                let cells = rows.filter_map(|row| row.cells.get(at)).map(|cell| width(&cell.text));
                 cells.max().unwrap_or(0).max(width(column.title)).max(usize::from(column.least))
             })
             .collect();
+        let roomy = wanted.iter().map(|columns| columns + 2).sum::<usize>() <= room;
+        let gap = if roomy { 2 } else { 1 };
         let mut shown: Vec<bool> = vec![true; self.columns.len()];
         let least = |shown: &[bool]| -> usize {
             let columns = self.columns.iter().zip(shown).filter(|(_, shown)| **shown);
-            columns.map(|(column, _)| usize::from(column.least) + 2).sum()
+            columns.map(|(column, _)| usize::from(column.least) + gap).sum()
         };
         while least(&shown) > room {
             let worst = (0..self.columns.len())
@@ -147,10 +163,11 @@ impl Table<'_> {
                 spare -= more;
             }
         }
-        widths
+        (widths, gap)
     }
 
-    fn line(&self, cells: &[Cell], widths: &[usize], mark: Mark, area: Rect, buffer: &mut Buffer) {
+    fn line(&self, row: &Row, widths: &[usize], gap: usize, area: Rect, buffer: &mut Buffer) {
+        let Row { cells, wide, mark } = row;
         let base = match mark {
             Mark::Cursor => self.theme.style(Role::Selected),
             Mark::Linked => self.theme.style(Role::Linked),
@@ -160,6 +177,9 @@ impl Table<'_> {
         let pointer = if matches!(mark, Mark::Cursor | Mark::Linked) { "▸" } else { " " };
         buffer.set_string(area.x, area.y, pointer, base);
         let mut x = area.x + 1;
+        if *wide == Wide::Row {
+            return self.free(cells, *mark, base, area, buffer);
+        }
         for ((cell, columns), column) in cells.iter().zip(widths).zip(self.columns) {
             if *columns == 0 {
                 continue;
@@ -171,15 +191,27 @@ impl Table<'_> {
                     fit(&format!("{}{}", " ".repeat(pad), cell.text), *columns, '…')
                 }
             };
-            let role = if self.stale { Role::Stale } else { cell.role };
-            let style = if mark == Mark::Cursor || role == Role::Text {
-                base
-            } else {
-                base.patch(self.theme.style(role))
-            };
             let room = usize::from(area.right().saturating_sub(x));
-            buffer.set_stringn(x, area.y, text, room, style);
-            x = x.saturating_add(u16::try_from(*columns + 2).unwrap_or(u16::MAX)).min(area.right());
+            buffer.set_stringn(x, area.y, text, room, self.style(cell, *mark, base));
+            x = x.saturating_add(u16::try_from(*columns + gap).unwrap_or(u16::MAX)).min(area.right());
         }
+    }
+    /// Cells one after the other, two spaces apart where that fits.
+    fn free(&self, cells: &[Cell], mark: Mark, base: Style, area: Rect, buffer: &mut Buffer) {
+        let room = usize::from(area.width).saturating_sub(1);
+        let needed: usize = cells.iter().map(|cell| width(&cell.text) + 2).sum();
+        let gap = if needed > room + 2 { 1 } else { 2 };
+        let mut x = area.x + 1;
+        for cell in cells {
+            let left = usize::from(area.right().saturating_sub(x));
+            let text = truncate(&cell.text, left, '…');
+            buffer.set_stringn(x, area.y, &text, left, self.style(cell, mark, base));
+            x = x.saturating_add(u16::try_from(width(&text) + gap).unwrap_or(u16::MAX)).min(area.right());
+        }
+    }
+
+    fn style(&self, cell: &Cell, mark: Mark, base: Style) -> Style {
+        let role = if self.stale { Role::Stale } else { cell.role };
+        if mark == Mark::Cursor || role == Role::Text { base } else { base.patch(self.theme.style(role)) }
     }
 }

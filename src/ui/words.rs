@@ -123,7 +123,7 @@ pub fn rule_match(rule: &Rule) -> String {
         match part {
             Match::Source { nets, negated } => from = Some(nets_words(nets, *negated)),
             Match::Destination { nets, negated: true } if Some(&nets_words(nets, false)) == from.as_ref() => {
-                to = Some("anywhere else".to_owned());
+                to = Some("elsewhere".to_owned());
             }
             Match::Destination { nets, negated } => to = Some(nets_words(nets, *negated)),
             Match::NfProto { .. } => {}
@@ -138,7 +138,7 @@ pub fn rule_match(rule: &Rule) -> String {
     };
     if !rest.is_empty() {
         if !words.is_empty() {
-            words.push_str("  ");
+            words.push(' ');
         }
         words.push_str(&rest.join(" "));
     }
