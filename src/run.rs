@@ -98,7 +98,7 @@ impl Session {
         self.draw()?;
         loop {
             let mut is_key = false;
-            let event = tokio::select! {
+            let events: Vec<Event> = tokio::select! {
                 biased;
                 _ = hang_up.recv() => break,
                 _ = terminate.recv() => break,
@@ -110,15 +110,15 @@ impl Session {
                     // The terminal is gone: its reader would report nothing and spin.
                     Some(Err(_)) | None => break,
                 },
-                Some(event) = inbox.recv() => Some(event),
+                Some(event) = inbox.recv() => vec![event],
                 Ok(()) = snapshots.changed() => {
                     let snapshot = snapshots.borrow_and_update();
-                    Some(Event::Snapshot(Arc::clone(&snapshot)))
+                    vec![Event::Snapshot(Arc::clone(&snapshot))]
                 }
-                _ = clock.tick() => Some(Event::Clock(now())),
-                () = tokio::time::sleep_until(drawn + FRAME), if is_dirty => None,
+                _ = clock.tick() => vec![Event::Clock(now())],
+                () = tokio::time::sleep_until(drawn + FRAME), if is_dirty => Vec::new(),
             };
-            if let Some(event) = event {
+            for event in events {
                 is_dirty = true;
                 for effect in update(&mut self.app, event) {
                     if self.carry_out(effect)? == Next::End {

@@ -140,9 +140,16 @@ fn restore_on_panic() {
     }));
 }
 
-/// What the terminal reports, as the program knows it; `None` for what means nothing here.
+/// What the terminal reports, as the program knows it; nothing for what means nothing here.
 #[must_use]
-pub fn translate(event: TermEvent) -> Option<Event> {
+pub fn translate(event: TermEvent) -> Vec<Event> {
+    // Over a slow line Esc and the next key arrive together, which looks like Alt with that key.
+    let escaped = matches!(event, TermEvent::Key(key) if key.modifiers.contains(KeyModifiers::ALT));
+    let before = escaped.then_some(Event::Key(Key::plain(Code::Esc)));
+    before.into_iter().chain(translate_one(event)).collect()
+}
+
+fn translate_one(event: TermEvent) -> Option<Event> {
     match event {
         TermEvent::Key(key) if key.kind != KeyEventKind::Release => translate_key(key).map(Event::Key),
         TermEvent::Paste(text) => Some(Event::Paste(text)),

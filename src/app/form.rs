@@ -62,6 +62,8 @@ pub struct SwitchForm {
     pub mode: MacvtapMode,
     /// What is shown below.
     pub preview: Preview,
+    /// First line shown of it.
+    pub scroll: usize,
     /// The plan, or why there is none.
     pub planned: Planned,
     structure: u64,
@@ -92,6 +94,7 @@ impl SwitchForm {
             bounce: Bounce::default(),
             mode: MacvtapMode::Bridge,
             preview: Preview::default(),
+            scroll: 0,
             planned: Err(Refusal { what: String::new(), reason: String::new(), way_out: String::new() }),
             structure: snapshot.structure,
         };
@@ -165,6 +168,7 @@ impl SwitchForm {
     }
 
     fn replan(&mut self, snapshot: &Snapshot) {
+        self.scroll = 0;
         let Some(target) = self.target() else { return };
         let when = if self.when == Effective::Now { When::NowAndNextBoot } else { When::NextBoot };
         let want = Want { nic: self.nic, target, model: self.model.clone(), when, bounce: self.bounce };

@@ -179,7 +179,8 @@ impl Overlay {
             | Self::Confirm { scroll, .. }
             | Self::Steps { scroll } => Some(scroll),
             Self::Form(form) => Some(&mut form.scroll),
-            Self::Switch(_) | Self::Menu(_) | Self::QuitWhileChanging => None,
+            Self::Switch(form) => Some(&mut form.scroll),
+            Self::Menu(_) | Self::QuitWhileChanging => None,
         }
     }
 

@@ -196,6 +196,10 @@ pub(super) fn type_into_form(app: &mut App, text: impl Iterator<Item = char>) {
 }
 
 pub(super) fn on_switch(app: &mut App, action: Action) -> Vec<Effect> {
+    if matches!(action, Action::PageUp | Action::PageDown) {
+        scroll(app, action);
+        return Vec::new();
+    }
     let snapshot = Arc::clone(app.live());
     let Some(Overlay::Switch(form)) = app.overlays.last_mut() else { return Vec::new() };
     match action {

@@ -54,8 +54,11 @@ pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame
     lines.push(settings);
     lines.push(Line::styled("─".repeat(usize::from(inner.width)), theme.style(Role::Border)));
     let left = total.saturating_sub(lines.len());
-    lines.extend(below.into_iter().take(left));
+    let scroll = form.scroll.min(below.len().saturating_sub(left));
+    let hidden = below.len().saturating_sub(scroll + left);
+    lines.extend(below.into_iter().skip(scroll).take(left));
     Paragraph::new(lines).render(inner, frame.buffer_mut());
+    super::more(hidden, inner, theme, frame);
 }
 
 fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room: usize) -> Line<'a> {
@@ -77,11 +80,13 @@ fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room:
     };
     let label = if at == 0 { " to  " } else { "     " };
     let pointer = if selected { "▸ " } else { "  " };
-    let text =
-        format!("{} {} {} ", fit(kind, 8, '…'), fit(&name, 20, '…'), fit(&escape(&choice.detail), 30, '…'));
+    let greyed = matches!(choice.availability, Availability::Refused { .. });
+    // A reason takes the place of the details.
+    let detail = if greyed { 0 } else { 30.min(room.saturating_sub(52)) };
+    let detail = fit(&escape(&choice.detail), detail, '…');
+    let text = format!("{} {} {detail} ", fit(kind, 8, '…'), fit(&name, 20, '…'));
     let used = width(label) + 2 + width(&text);
     let state = truncate(&escape(&state), room.saturating_sub(used), '…').into_owned();
-    let greyed = matches!(choice.availability, Availability::Refused { .. });
     let style = match (selected, greyed) {
         (true, _) => theme.style(Role::Selected),
         (false, true) => theme.style(Role::Dim),
