@@ -7,6 +7,7 @@ pub mod forms;
 pub mod job;
 pub mod key;
 pub mod menu;
+pub mod remedy;
 pub mod rows;
 pub mod state;
 pub mod update;

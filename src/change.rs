@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod bridge;
 mod consequences;
+pub mod host;
 pub mod journal;
 pub mod many;
 pub mod models;

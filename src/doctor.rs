@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use finding::{Evidence, Finding, Fix, Remedy, Severity, Subject, SysctlKey};
+pub use finding::{Evidence, Finding, Fix, Remedy, Severity, Subject};
 
 use crate::model::{Snapshot, SourceState};
 

@@ -1,7 +1,7 @@
 //! The only loop: keys, snapshots, the clock, signals and the news of a running change become events;
 //! effects are carried out; a frame is drawn when something changed.
 
-mod jobs;
+pub(crate) mod jobs;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;

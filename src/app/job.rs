@@ -3,6 +3,7 @@
 
 use crate::change::apply::network::NetworkProgress;
 use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
+use crate::change::host::HostPlan;
 use crate::change::journal::Record;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
@@ -19,6 +20,8 @@ pub enum Job {
     Power(Box<PowerPlan>),
     /// A network.
     Network(Box<NetworkPlan>),
+    /// The kernel's side.
+    Host(Box<HostPlan>),
 }
 
 /// What a preview shows. All text may be hostile.
@@ -70,6 +73,7 @@ impl Job {
             },
             Self::Power(plan) => format!("{} {}", plan.power.words(), plan.name),
             Self::Network(plan) => plan.title.clone(),
+            Self::Host(plan) => plan.title.clone(),
         }
     }
 
@@ -91,6 +95,11 @@ impl Job {
                 ..Preview::default()
             },
             Self::Network(plan) => of_network(plan),
+            Self::Host(plan) => Preview {
+                consequences: plan.consequences.clone(),
+                commands: plan.commands.clone(),
+                ..Preview::default()
+            },
         }
     }
 
@@ -104,6 +113,12 @@ impl Job {
         match self {
             Self::Nic(plan, _) => plan.steps.iter().map(step).collect(),
             Self::Power(plan) => plan.steps.iter().map(step).collect(),
+            Self::Host(plan) => vec![JobStep {
+                key: plan.step.clone(),
+                label: "kernel".to_owned(),
+                text: plan.step.clone(),
+                state: None,
+            }],
             Self::Many(many) => {
                 let steps = |plan: &Plan| -> Vec<JobStep> {
                     let of = |own: &crate::change::Step| JobStep {
@@ -275,5 +290,11 @@ impl From<PowerPlan> for Job {
 impl From<NetworkPlan> for Job {
     fn from(plan: NetworkPlan) -> Self {
         Self::Network(Box::new(plan))
+    }
+}
+
+impl From<HostPlan> for Job {
+    fn from(plan: HostPlan) -> Self {
+        Self::Host(Box::new(plan))
     }
 }

@@ -12,6 +12,7 @@ mod address;
 mod back;
 mod course;
 mod hands;
+pub mod host;
 mod kernel;
 mod listen;
 mod many;

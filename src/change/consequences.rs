@@ -54,6 +54,9 @@ fn headline(nic: &Nic, plan: &Plan) -> String {
         (Verdict::Reseat, _) => {
             "Only the kernel's side changes: the guest sees nothing, its frames pass again.".to_owned()
         }
+        (Verdict::Bounce, _) => {
+            "The guest sees its cable pulled and plugged in, and asks for an address.".to_owned()
+        }
         (Verdict::Restart, _) => "The guest is shut down and started.".to_owned(),
         (Verdict::Plug, _) => "Plugged in: the guest gets this NIC as a new device.".to_owned(),
         (Verdict::Unplug, _) => {

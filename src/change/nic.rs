@@ -290,6 +290,37 @@ pub fn reseat(snapshot: &Snapshot, id: NicId) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
+/// Pulls the cable for a moment and plugs it in again: a guest whose tap was moved has no other reason to ask
+/// for a new address.
+///
+/// # Errors
+/// The guest is off, or its cable is pulled already.
+pub fn bounce(snapshot: &Snapshot, id: NicId) -> Result<Plan, Refusal> {
+    let found = find(snapshot, id)?;
+    let what = format!("pull the cable of {} {} for a moment", found.guest.name, id.mac);
+    let (Some(live), Some(text)) = (&found.nic.live, found.live) else {
+        return Err(refusal(&what, "the guest is off", "it asks for an address when it starts"));
+    };
+    if live.link_down {
+        return Err(refusal(&what, "it is pulled already", "plug it in: virt-net nic up"));
+    }
+    let Bounce::Hold(hold) = Bounce::default() else {
+        return Err(refusal(&what, "no time is set", "virsh domif-setlink"));
+    };
+    let told = vec![format!(
+        "The guest's link goes down for {} s, so that it asks for a new address.",
+        hold.as_secs()
+    )];
+    let title = format!("link down for {} s, then up", hold.as_secs());
+    // Nothing shall differ in the end; the text is what a way back would put in again.
+    let same = Some(Edit { before: text.to_owned(), after: text.to_owned() });
+    let to = found.plug.clone();
+    let draft = Draft { title, verdict: Verdict::Bounce, to, live: same, next: None, consequences: told };
+    let mut plan = found.plan(snapshot, draft);
+    plan.bounce = Bounce::default();
+    Ok(plan.complete())
+}
+
 /// Makes the running guest's NIC what the next boot has.
 ///
 /// # Errors

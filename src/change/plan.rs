@@ -73,6 +73,8 @@ pub enum Verdict {
     NextBootOnly,
     /// libvirt's definition is right: the kernel gets the tap onto the bridge it says.
     Reseat,
+    /// The cable is pulled for a moment; nothing else changes.
+    Bounce,
     /// The definition for the next boot changes, and the guest is shut down and started.
     Restart,
 }

@@ -1,13 +1,17 @@
 //! `virt-net doctor`: findings as text or JSON, and their fixes.
 
+mod fix;
+
 use std::time::Duration;
 
 use clap::Args;
 use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
+use super::switch::Consent;
 use super::{ExitStatus, complain, print};
-use crate::doctor::{self, CHECKS, Finding, Report, Severity, Subject, Unchecked};
+use crate::app::remedy;
+use crate::doctor::{self, CHECKS, Finding, Fix, Report, Severity, Subject, Unchecked};
 use crate::model::Snapshot;
 use crate::source::{self, SourceOptions, Sources};
 use crate::ui::text::{escape, wrap};
@@ -21,9 +25,14 @@ pub struct DoctorArgs {
     /// Print the checks, and what each finds
     #[arg(long)]
     list: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    /// Mend what this check finds, with preview and proof, one finding after the other
+    #[arg(long, value_name = "CHECK", value_parser = known_check, conflicts_with_all = ["checks", "list"])]
+    fix: Option<&'static str>,
+    /// Which of several ways to mend it, from 1
+    #[arg(long, value_name = "N", default_value = "1", requires = "fix")]
+    way: usize,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// How long the table of processes may take at the start.
@@ -49,8 +58,15 @@ pub(super) async fn run(args: &DoctorArgs, options: &SourceOptions) -> Result<Ex
     }
     let mut sources = source::start(options)?;
     let snapshot = settled(&mut sources).await;
+    if let Some(check) = args.fix {
+        return fix::run(check, args.way, &args.consent, &mut sources, &snapshot).await;
+    }
     let report = doctor::examine(&snapshot, &args.checks);
-    let text = if args.json { super::json_text(&value(&snapshot, &report))? } else { text(&report, args) };
+    let text = if args.consent.json {
+        super::json_text(&value(&snapshot, &report))?
+    } else {
+        text(&snapshot, &report, args)
+    };
     print(&text)?;
     Ok(status(&report))
 }
@@ -82,10 +98,10 @@ fn status(report: &Report) -> ExitStatus {
 ///   meaning   Packets of these guests leave with their private address, …
 ///   fix       have libvirt write its rules again: guests stay up
 /// ```
-fn text(report: &Report, args: &DoctorArgs) -> String {
+fn text(snapshot: &Snapshot, report: &Report, args: &DoctorArgs) -> String {
     let mut out = String::new();
     for finding in &report.findings {
-        out.push_str(&finding_text(finding));
+        out.push_str(&finding_text(snapshot, finding));
         out.push('\n');
     }
     let made = if args.checks.is_empty() { CHECKS.len() } else { args.checks.len() } - report.unchecked.len();
@@ -96,20 +112,33 @@ fn text(report: &Report, args: &DoctorArgs) -> String {
     out
 }
 
-fn finding_text(finding: &Finding) -> String {
+fn finding_text(snapshot: &Snapshot, finding: &Finding) -> String {
     let mut out = format!("{} {:<26}{}\n", finding.severity.glyph(), finding.check, escape(&finding.title));
     for (at, evidence) in finding.evidence.iter().enumerate() {
         let label = if at == 0 { "  evidence" } else { "" };
         out.push_str(&labelled(label, &format!("{}: {}", evidence.source, evidence.text), 12));
     }
     out.push_str(&labelled("  meaning", &finding.meaning, 12));
-    for fix in &finding.fixes {
+    for (at, fix) in finding.fixes.iter().enumerate() {
         out.push_str(&labelled("  fix", &fix.words, 12));
-        for command in &fix.commands {
+        if fix.remedy.is_some() {
+            let way = if at == 0 { String::new() } else { format!(" --way {}", at + 1) };
+            out.push_str(&format!("{:14}virt-net doctor --fix {}{way}\n", "", finding.check));
+        }
+        for command in commands(snapshot, fix).iter().filter(|command| !command.starts_with("cat >")) {
             out.push_str(&format!("{:14}{}\n", "", escape(command)));
         }
     }
     out
+}
+
+/// By hand: the fix's own lines, or those of the plan that it would be.
+fn commands(snapshot: &Snapshot, fix: &Fix) -> Vec<String> {
+    let Some(remedy) = &fix.remedy else { return fix.commands.clone() };
+    match remedy::plan(snapshot, remedy) {
+        Ok(job) => job.preview().commands,
+        Err(refusal) => vec![format!("# not now: {}; {}", refusal.reason, refusal.way_out)],
+    }
 }
 
 fn labelled(label: &str, text: &str, indent: usize) -> String {
@@ -143,13 +172,22 @@ fn by_reason(unchecked: &[Unchecked]) -> Vec<(&str, Vec<&str>)> {
 }
 
 fn value(snapshot: &Snapshot, report: &Report) -> Value {
+    let fixes = |finding: &Finding| -> Vec<Value> {
+        let fix = |(at, fix): (usize, &Fix)| {
+            json!({
+                "way": at + 1, "words": fix.words, "by_hand_only": fix.remedy.is_none(),
+                "commands": commands(snapshot, fix),
+            })
+        };
+        finding.fixes.iter().enumerate().map(fix).collect()
+    };
     let findings: Vec<Value> = report
         .findings
         .iter()
         .map(|finding| {
             json!({
                 "check": finding.check, "severity": finding.severity, "subject": subject(snapshot, &finding.subject),
-                "title": finding.title, "evidence": finding.evidence, "meaning": finding.meaning, "fixes": finding.fixes,
+                "title": finding.title, "evidence": finding.evidence, "meaning": finding.meaning, "fixes": fixes(finding),
             })
         })
         .collect();

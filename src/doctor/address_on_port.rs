@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::HostWant;
 use crate::model::Snapshot;
 use crate::model::kernel::Link;
 
@@ -40,10 +41,10 @@ fn of_port(snapshot: &Snapshot, port: &Link) -> Option<Finding> {
         })
     };
     let fix = if addresses.iter().all(elsewhere) {
-        let remedy = Remedy::RemoveAddresses { link: port.name, addresses };
+        let remedy = Remedy::Host(HostWant::RemoveAddresses { link: port.name, addresses });
         Fix::by(format!("take it off {}: another link is in that subnet", port.name), remedy)
     } else {
-        let remedy = Remedy::MoveAddresses { port: port.name, bridge: bridge.name };
+        let remedy = Remedy::Host(HostWant::MoveAddresses { port: port.name, bridge: bridge.name });
         Fix::by(format!("move it and its routes to {}", bridge.name), remedy)
     };
     Some(finding.fix(fix))

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::HostWant;
 use crate::model::kernel::Link;
 use crate::model::{Bridge, Snapshot};
 
@@ -59,7 +60,7 @@ fn of_bridge(snapshot: &Snapshot, bridge: &Bridge) -> Option<Finding> {
             ))
             .fix(Fix::by(
                 format!("take {own_net} off {}: the host answers again by {}", bridge.name, link.name),
-                Remedy::RemoveAddresses { link: bridge.name, addresses },
+                Remedy::Host(HostWant::RemoveAddresses { link: bridge.name, addresses }),
             ))
             .fix(Fix::by_hand("and make the bridge over the NIC in one step, taken back unless confirmed", commands)),
     )

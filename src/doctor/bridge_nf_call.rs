@@ -1,9 +1,10 @@
 //! PURE. br_netfilter shows bridged frames to the host's firewall, which was not written for them. The setting
 //! alone harms nobody: it is told of where the rules that there are drop such frames.
 
-use super::finding::{Finding, Fix, Remedy, Severity, Subject, SysctlKey};
+use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
 use super::rules::{self, Packet, TCP};
+use crate::change::host::{HostWant, SysctlKey};
 use crate::model::firewall::{Family, Hook};
 use crate::model::{Bridge, Snapshot};
 
@@ -56,7 +57,7 @@ fn of_bridge(snapshot: &Snapshot, bridge: &Bridge) -> Option<Finding> {
         &format!("-i {0} -o {0}", bridge.name),
     );
     let off = if everywhere {
-        let remedy = Remedy::Sysctl { key: SysctlKey::NfCallIptables, value: 0 };
+        let remedy = Remedy::Host(HostWant::Sysctl { key: SysctlKey::NfCallIptables, value: 0 });
         Fix::by(
             "keep the firewall off bridged frames (for good: a udev rule on the module br_netfilter)",
             remedy,

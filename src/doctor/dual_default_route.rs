@@ -3,6 +3,7 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::HostWant;
 use crate::model::Snapshot;
 use crate::model::kernel::{Link, LinkKind, Route};
 
@@ -31,8 +32,11 @@ fn finding(snapshot: &Snapshot, first: Default<'_>, second: Default<'_>) -> Find
     let loser = loser(snapshot, first, second);
     let winner = if loser.1.index == first.1.index { second } else { first };
     let words = format!("keep the one by {}, remove the one by {}", winner.1.name, loser.1.name);
-    let remedy =
-        Remedy::RemoveDefault { link: loser.1.name, gateway: loser.0.gateway, metric: loser.0.metric };
+    let remedy = Remedy::Host(HostWant::RemoveDefault {
+        link: loser.1.name,
+        gateway: loser.0.gateway,
+        metric: loser.0.metric,
+    });
     Finding::new("dual-default-route", Severity::Warning, Subject::Link(loser.1.name), title)
         .kernel(format!("route {}", look::route_words(first.0, first.1)))
         .kernel(format!("route {}", look::route_words(second.0, second.1)))
@@ -44,17 +48,25 @@ fn finding(snapshot: &Snapshot, first: Default<'_>, second: Default<'_>) -> Find
         .fix(Fix::by(words, remedy))
 }
 
-/// Which of the two must go: a port's; else the bridge's own is kept if it leads out; else the one not used now.
+/// Which of the two must go: a port's; one whose link has no address towards the next hop; one by a bridge that leads
+/// nowhere; then the NIC's rather than the bridge's; else the one that is not used now.
 fn loser<'a>(snapshot: &Snapshot, first: Default<'a>, second: Default<'a>) -> Default<'a> {
     let is_port = |default: &Default<'_>| look::master(snapshot, default.1).is_some();
+    let has_address = |default: &Default<'_>| {
+        let Some(gateway) = default.0.gateway else { return true };
+        look::global(snapshot, default.1.index).iter().any(|address| address.contains(&gateway))
+    };
     let leads_out = |default: &Default<'_>| {
         snapshot.bridge_named(default.1.name).is_none_or(|bridge| bridge.uplinks().any(|port| port.carrier))
     };
     let is_bridge = |default: &Default<'_>| matches!(default.1.kind, LinkKind::Bridge(_));
-    for (one, other) in [(first, second), (second, first)] {
-        if is_port(&one) || !leads_out(&one) || (is_bridge(&other) && leads_out(&other) && !is_bridge(&one)) {
-            return one;
-        }
-    }
-    second
+    let unfit: [&dyn Fn(&Default<'_>) -> bool; 4] =
+        [&is_port, &|default| !has_address(default), &|default| !leads_out(default), &|default| {
+            !is_bridge(default)
+        }];
+    let pair = [(first, second), (second, first)];
+    let worse = |is_unfit: &&dyn Fn(&Default<'_>) -> bool| {
+        pair.iter().find(|(one, other)| is_unfit(one) && !is_unfit(other)).map(|(one, _)| *one)
+    };
+    unfit.iter().find_map(worse).unwrap_or(second)
 }

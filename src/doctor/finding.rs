@@ -1,10 +1,8 @@
 //! PURE. What a check says: what is wrong, on what, by which evidence, why it matters and what mends it.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::change::host::HostWant;
 use crate::model::{IfName, NetworkId, NicId};
 
 /// One thing that is wrong. Its texts are hostile: names of guests and networks are in them.
@@ -91,6 +89,7 @@ pub struct Fix {
     /// In a few words.
     pub words: String,
     /// What virt-net can do itself; `None`: by hand.
+    #[serde(skip)]
     pub remedy: Option<Remedy>,
     /// The same by hand, as shell lines; empty where the remedy's plan has them.
     pub commands: Vec<String>,
@@ -110,9 +109,8 @@ impl Fix {
     }
 }
 
-/// A change that mends something; `change::remedy` makes the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+/// A change that mends something; `app::remedy` makes the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// The tap goes onto the bridge that libvirt names.
     Reseat {
@@ -161,87 +159,8 @@ pub enum Remedy {
         /// Its name.
         network: String,
     },
-    /// Links are switched on.
-    SwitchOn {
-        /// Which.
-        link: IfName,
-    },
-    /// A link gets another MTU.
-    Mtu {
-        /// Which.
-        link: IfName,
-        /// Bytes.
-        mtu: u32,
-    },
-    /// The port talks to non-isolated ports only.
-    Isolate {
-        /// Which.
-        port: IfName,
-    },
-    /// The bridge runs no spanning tree.
-    StpOff {
-        /// Which.
-        bridge: IfName,
-    },
-    /// The bridge's forward delay becomes the shortest that spanning tree allows.
-    ShortDelay {
-        /// Which.
-        bridge: IfName,
-    },
-    /// A sysctl changes.
-    Sysctl {
-        /// Which.
-        key: SysctlKey,
-        /// Its value.
-        value: u8,
-    },
-    /// Addresses go from a link.
-    RemoveAddresses {
-        /// The link.
-        link: IfName,
-        /// The addresses.
-        addresses: Vec<IpNet>,
-    },
-    /// Addresses and routes go from a port to its bridge.
-    MoveAddresses {
-        /// The port.
-        port: IfName,
-        /// The bridge.
-        bridge: IfName,
-    },
-    /// A default route goes.
-    RemoveDefault {
-        /// By which link.
-        link: IfName,
-        /// By which next hop.
-        gateway: Option<IpAddr>,
-        /// With which metric.
-        metric: u32,
-    },
-}
-
-/// The sysctls that are ever written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SysctlKey {
-    /// `net.ipv4.ip_forward`.
-    IpForward,
-    /// `net.ipv6.conf.all.forwarding`.
-    Ip6Forward,
-    /// `net.bridge.bridge-nf-call-iptables`.
-    NfCallIptables,
-}
-
-impl SysctlKey {
-    /// The name `sysctl` uses.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::IpForward => "net.ipv4.ip_forward",
-            Self::Ip6Forward => "net.ipv6.conf.all.forwarding",
-            Self::NfCallIptables => "net.bridge.bridge-nf-call-iptables",
-        }
-    }
+    /// The kernel's side of a link, a bridge or the host changes.
+    Host(HostWant),
 }
 
 impl Finding {

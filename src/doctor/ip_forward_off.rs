@@ -1,7 +1,8 @@
 //! PURE. Networks that need the host to route, on a host that does not.
 
-use super::finding::{Finding, Fix, Remedy, Severity, Subject, SysctlKey};
+use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::{HostWant, SysctlKey};
 use crate::model::network::ForwardMode;
 use crate::model::{Network, Snapshot};
 
@@ -41,7 +42,7 @@ fn finding(snapshot: &Snapshot, key: SysctlKey, family: &str) -> Option<Finding>
                 "The kernel drops every packet that is not for the host itself. libvirt switches forwarding on when \
                  it starts such a network; something switched it off since.",
             )
-            .fix(Fix::by("switch it on", Remedy::Sysctl { key, value: 1 })),
+            .fix(Fix::by("switch it on", Remedy::Host(HostWant::Sysctl { key, value: 1 }))),
     )
 }
 

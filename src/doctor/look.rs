@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::kernel::{Link, LinkKind, Route};
-use crate::model::network::ForwardMode;
 use crate::model::{Bridge, DomainState, IfIndex, IfName, Network, Nic, Snapshot};
 
 /// `RT_TABLE_MAIN`.
@@ -48,21 +47,13 @@ pub(super) fn own_networks(snapshot: &Snapshot) -> impl Iterator<Item = (&Networ
         .libvirt
         .networks
         .iter()
-        .filter(|network| network.active && owns_bridge(network))
+        .filter(|network| network.active && network.owns_bridge())
         .filter_map(|network| Some((network, snapshot.bridge_named(network.bridge()?)?)))
-}
-
-/// libvirt makes and removes this network's bridge.
-pub(super) fn owns_bridge(network: &Network) -> bool {
-    matches!(
-        network.forward(),
-        ForwardMode::Nat | ForwardMode::Route | ForwardMode::Open | ForwardMode::Isolated
-    )
 }
 
 /// The network whose own bridge this is.
 pub(super) fn owner<'a>(snapshot: &'a Snapshot, bridge: &Bridge) -> Option<&'a Network> {
-    snapshot.network(bridge.network?).filter(|network| owns_bridge(network))
+    snapshot.network(bridge.network?).filter(|network| network.owns_bridge())
 }
 
 /// Addresses of a link that others can reach it by.

@@ -58,7 +58,7 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
 /// A pool of macvtap links all of which are busy: the first of them.
 fn only_busy_links(snapshot: &Snapshot, network: &Network) -> Option<IfName> {
     let pool = &network.current()?.forward_devs;
-    let macvtaps = network.bridge().is_none() && !look::owns_bridge(network);
+    let macvtaps = network.bridge().is_none() && !network.owns_bridge();
     let all_ports = pool
         .iter()
         .all(|dev| snapshot.link_named(*dev).is_some_and(|link| look::master(snapshot, link).is_some()));

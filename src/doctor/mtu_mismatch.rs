@@ -3,6 +3,7 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::HostWant;
 use crate::change::target::quote;
 use crate::model::kernel::Link;
 use crate::model::{Bridge, Nic, Snapshot};
@@ -52,7 +53,7 @@ fn of_bridge(snapshot: &Snapshot, bridge: &Bridge) -> Option<Finding> {
         }
         _ if rest <= ETHERNET || of_odd.is_some() => finding.fix(Fix::by(
             format!("set {} to {rest} as the others", odd.name),
-            Remedy::Mtu { link: odd.name, mtu: rest },
+            Remedy::Host(HostWant::Mtu { link: odd.name, mtu: rest }),
         )),
         _ => finding.fix(Fix::by_hand(
             format!(

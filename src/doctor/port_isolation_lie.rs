@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::HostWant;
 use crate::model::Snapshot;
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
@@ -19,7 +20,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
                         "This guest was to reach only ports that are not isolated. It reaches all of them: whoever relies on \
                          the definition is wrong.",
                     )
-                    .fix(Fix::by("isolate the port", Remedy::Isolate { port: link.name })),
+                    .fix(Fix::by("isolate the port", Remedy::Host(HostWant::Isolate { port: link.name }))),
             )
         })
         .collect()

@@ -1,6 +1,7 @@
 //! PURE. A spanning tree with a long forward delay: each plug, switch and boot waits twice that long for its first frame.
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
+use crate::change::host::HostWant;
 use crate::model::kernel::PortState;
 use crate::model::{Bridge, IfName, NicSource, Snapshot};
 
@@ -39,10 +40,10 @@ fn finding(bridge: &Bridge) -> Finding {
     ));
     if bridge.uplinks().count() > 1 {
         let words = "shorten the delay (two ways out: without STP they might be a loop)";
-        return finding.fix(Fix::by(words, Remedy::ShortDelay { bridge: bridge.name }));
+        return finding.fix(Fix::by(words, Remedy::Host(HostWant::ShortDelay { bridge: bridge.name })));
     }
     finding.fix(Fix::by(
         "switch STP off: with one way out there can be no loop",
-        Remedy::StpOff { bridge: bridge.name },
+        Remedy::Host(HostWant::StpOff { bridge: bridge.name }),
     ))
 }

@@ -10,7 +10,7 @@ use crate::change::target::quote;
 use crate::model::{Network, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
-    let owned = snapshot.libvirt.networks.iter().filter(|network| look::owns_bridge(network));
+    let owned = snapshot.libvirt.networks.iter().filter(|network| network.owns_bridge());
     owned.filter_map(|network| of_network(snapshot, network)).collect()
 }
 
@@ -46,12 +46,13 @@ fn of_network(snapshot: &Snapshot, network: &Network) -> Option<Finding> {
 /// network is the more specific part of it.
 fn taken_by(snapshot: &Snapshot, network: &Network, subnet: IpNet) -> Option<String> {
     let own = network.bridge();
-    let others_bridge =
-        |name: crate::model::IfName| {
-            snapshot.libvirt.networks.iter().any(|other| {
-                other.id != network.id && look::owns_bridge(other) && other.bridge() == Some(name)
-            })
-        };
+    let others_bridge = |name: crate::model::IfName| {
+        snapshot
+            .libvirt
+            .networks
+            .iter()
+            .any(|other| other.id != network.id && other.owns_bridge() && other.bridge() == Some(name))
+    };
     let clash = look::routes(snapshot).filter(|(_, link)| Some(link.name) != own).find(|(route, link)| {
         let wider = route.destination.prefix_len() < subnet.prefix_len() && route.gateway.is_some();
         // Two definitions of one subnet that take turns are a choice.

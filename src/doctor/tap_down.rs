@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::HostWant;
 use crate::model::Snapshot;
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
@@ -16,7 +17,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
                 .libvirt(format!("{} runs, its NIC is {}", nic.guest, link.name))
                 .kernel(format!("{} is down (no IFF_UP), state {}", link.name, link.oper_state))
                 .means("A link that is down passes nothing. The guest still sees its own link up.")
-                .fix(Fix::by("switch it on", Remedy::SwitchOn { link: link.name })),
+                .fix(Fix::by("switch it on", Remedy::Host(HostWant::SwitchOn { link: link.name }))),
         );
     }
     for bridge in snapshot.bridges.iter().filter(|bridge| !bridge.up) {
@@ -30,7 +31,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
                 .kernel(format!("{} is down (no IFF_UP)", bridge.name))
                 .libvirt(format!("running guests on it: {}", look::guests(&nics)))
                 .means("A bridge that is down passes no frame between its ports, and the host loses its own address there.")
-                .fix(Fix::by("switch it on", Remedy::SwitchOn { link: bridge.name })),
+                .fix(Fix::by("switch it on", Remedy::Host(HostWant::SwitchOn { link: bridge.name }))),
         );
     }
     findings

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::host::HostWant;
 use crate::model::kernel::Link;
 use crate::model::{IfIndex, Nic, Snapshot};
 
@@ -50,7 +51,7 @@ fn finding(link: &Link, severity: Severity, carries: &str, nics: &[&Nic]) -> Fin
             .means(
                 "A link that is down passes nothing: these guests reach nobody outside of this host by it.",
             )
-            .fix(Fix::by("switch it on", Remedy::SwitchOn { link: link.name }));
+            .fix(Fix::by("switch it on", Remedy::Host(HostWant::SwitchOn { link: link.name })));
     }
     finding
         .means("There is no cable, or what is at its other end is off: these guests reach nobody outside of this host by it.")

@@ -51,6 +51,15 @@ impl Network {
         self.current().and_then(|definition| definition.bridge)
     }
 
+    /// libvirt makes and removes its bridge.
+    #[must_use]
+    pub fn owns_bridge(&self) -> bool {
+        matches!(
+            self.forward(),
+            ForwardMode::Nat | ForwardMode::Route | ForwardMode::Open | ForwardMode::Isolated
+        )
+    }
+
     /// How many addresses its DHCP ranges hold in all.
     #[must_use]
     pub fn dhcp_size(&self) -> u64 {

@@ -9,7 +9,7 @@ use crate::change::apply::{self, Tools};
 use crate::change::{Outcome, Refusal};
 
 /// Carries the job out to its end.
-pub(super) async fn run(job: Job, tools: Result<Tools, Refusal>, events: UnboundedSender<Event>) {
+pub(crate) async fn run(job: Job, tools: Result<Tools, Refusal>, events: UnboundedSender<Event>) {
     let outcome = match tools {
         Ok(tools) => carry_out(job, &tools, &events).await,
         Err(refusal) => Outcome::Refused(refusal),
@@ -36,6 +36,7 @@ async fn carry_out(job: Job, tools: &Tools, events: &UnboundedSender<Event>) -> 
             let tell = forward(events, News::of_network);
             job::outcome_of_network(apply::network::run(&tools.uri, &plan, &tell).await)
         }
+        Job::Host(plan) => apply::host::run(&plan, &forward(events, News::of_network)).await,
     }
 }
 

@@ -255,7 +255,7 @@ impl<'a> Course<'a> {
     /// Whether an address that was known before may as well be the new one: the guest has a new device,
     /// which keeps no address of its old one.
     pub(super) fn is_new_device(&self) -> bool {
-        self.plan.verdict != Verdict::Live
+        !matches!(self.plan.verdict, Verdict::Live | Verdict::Bounce)
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
+pub(super) use self::links::may_be_changed as may_change_links;
 use self::writer::Writer;
 use crate::change::Refusal;
 use crate::change::network::{Action, NetworkPlan, NetworkStep};

@@ -85,7 +85,7 @@ fn bridge(snapshot: &Snapshot, spec: &NetworkSpec) -> Result<(), Objection> {
                 format!("{bridge} is no bridge"),
                 "choose a bridge, or --mode macvtap over that link",
             ),
-            (_, Some(user)) if owns_bridge(user) => objection(
+            (_, Some(user)) if user.owns_bridge() => objection(
                 format!("{bridge} belongs to network {}", user.name),
                 format!("plug the guests into network {} itself", user.name),
             ),
@@ -116,15 +116,6 @@ fn user_of(snapshot: &Snapshot, bridge: IfName, except: Option<NetworkId>) -> Op
         let definitions: Vec<NetworkDefinition> = definitions(network);
         definitions.iter().any(|definition| definition.bridge == Some(bridge))
     })
-}
-
-/// libvirt makes and removes the network's bridge.
-pub(super) fn owns_bridge(network: &Network) -> bool {
-    use crate::model::ForwardMode;
-    matches!(
-        network.forward(),
-        ForwardMode::Nat | ForwardMode::Route | ForwardMode::Open | ForwardMode::Isolated
-    )
 }
 
 /// Whether packets of such a network can leave by this link.

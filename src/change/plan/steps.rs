@@ -17,6 +17,7 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
             step(StepId::Shutdown, "ask the guest to shut down, and wait until it is off".to_owned());
             step(StepId::Start, "start it".to_owned());
         }
+        Verdict::Bounce => {}
         Verdict::Reseat => step(StepId::Tap, "put the tap onto its bridge again".to_owned()),
         Verdict::Live if plan.moves() => step(StepId::Live, format!("move the NIC to {to}")),
         Verdict::Live => step(StepId::Live, plan.title.clone()),

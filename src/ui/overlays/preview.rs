@@ -6,7 +6,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::app::form;
 use crate::app::job::Preview;
 use crate::change::{Edit, Refusal};
-use crate::ui::text::{escape, fit, truncate, width};
+use crate::ui::text::{escape, fit, truncate, width, wrap};
 use crate::ui::theme::{Role, Theme};
 
 /// The part of a preview that was asked for.
@@ -100,23 +100,6 @@ fn whole<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
     }
     if lines.is_empty() {
         lines.push(Line::styled(" no text changes", theme.style(Role::Dim)));
-    }
-    lines
-}
-
-/// Breaks a sentence at spaces.
-pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let Some(last) = lines.last_mut() else { break };
-        if !last.is_empty() && width(last) + 1 + width(word) > room {
-            lines.push(word.to_owned());
-        } else {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
     }
     lines
 }

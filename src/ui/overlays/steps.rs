@@ -7,11 +7,10 @@
 
 use ratatui::text::{Line, Span};
 
-use super::preview::wrap;
 use crate::app::job::JobStep;
 use crate::app::state::ChangeRun;
 use crate::change::{Outcome, StepState};
-use crate::ui::text::{escape, fit, truncate};
+use crate::ui::text::{escape, fit, truncate, wrap};
 use crate::ui::theme::{Role, Theme};
 
 pub(super) fn lines<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {

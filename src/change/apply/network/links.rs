@@ -15,7 +15,7 @@ use crate::source::netlink::{self, NetlinkError};
 const FORWARDING: Duration = Duration::from_secs(40);
 
 /// Whether this process has `CAP_NET_ADMIN` (bit 12 of `CapEff` in proc(5)).
-pub(super) fn may_be_changed() -> bool {
+pub(in crate::change::apply) fn may_be_changed() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|bits| bits & 1 << 12 != 0)

@@ -2,7 +2,7 @@
 
 use super::{Action, Leash, NetworkPlan, NetworkStep, Services, StaticLease, define, enslave_step, start};
 use crate::change::Refusal;
-use crate::change::network::check::{self, owns_bridge};
+use crate::change::network::check;
 use crate::change::network::edit::{self, Edit, ForwardDev};
 use crate::change::network::spec::Mode;
 use crate::change::splice::escape;
@@ -30,7 +30,7 @@ impl<'a> Existing<'a> {
             reason: "there is no such network".to_owned(),
             way_out: "virt-net show networks".to_owned(),
         })?;
-        let bridge = network.bridge().filter(|_| owns_bridge(network));
+        let bridge = network.bridge().filter(|_| network.owns_bridge());
         let on_it = snapshot.nics.iter().filter(|nic| nic.live.is_some() && nic.network == Some(network.id));
         let mut leashes = Vec::new();
         let mut guests: Vec<String> = Vec::new();
@@ -313,7 +313,7 @@ impl<'a> Existing<'a> {
             ForwardMode::Nat | ForwardMode::Route | ForwardMode::Open | ForwardMode::Isolated
         );
         let bridge = wanted.bridge.filter(|_| owned);
-        if owned != owns_bridge(self.network) && !self.guests.is_empty() {
+        if owned != self.network.owns_bridge() && !self.guests.is_empty() {
             let way_out = "make another network and switch their NICs there";
             return Err(self.refuse(format!("{} are plugged into it", self.guests.join(", ")), way_out));
         }

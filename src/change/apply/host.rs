@@ -1,0 +1,267 @@
+//! WRITES. A small change of the kernel's side, proven by reading it again; what was there before is put
+//! back when it is not so.
+
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt as _;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::{BridgeStpState, LinkMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
+use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec};
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep;
+
+use super::Outcome;
+use super::network::{NetworkProgress, may_change_links};
+use crate::change::bridge::Step;
+use crate::change::bridge::kernel::{Kernel, KernelError};
+use crate::change::host::{HostPlan, HostWant, LEAST_DELAY, SysctlKey, holds};
+use crate::change::plan::Refusal;
+use crate::model::kernel::{KernelFacts, Link, LinkKind};
+use crate::model::{IfIndex, IfName};
+use crate::source::netlink::{self, NetlinkError};
+
+/// How long the kernel may take to show it.
+const KERNEL: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Error)]
+enum Trouble {
+    #[error(transparent)]
+    Read(#[from] NetlinkError),
+    #[error(transparent)]
+    Kernel(#[from] rtnetlink::Error),
+    #[error(transparent)]
+    Move(#[from] KernelError),
+    #[error("write {path}: {error}")]
+    Sysctl { path: &'static str, error: std::io::Error },
+    #[error("there is no link {0}")]
+    Missing(IfName),
+    #[error("the kernel took it, but it is not so")]
+    Unproven,
+}
+
+/// Applies the plan.
+pub async fn run(plan: &HostPlan, tell: &UnboundedSender<NetworkProgress>) -> Outcome {
+    let refused = |reason: String, way_out: &str| {
+        Outcome::Refused(Refusal { what: plan.title.clone(), reason, way_out: way_out.to_owned() })
+    };
+    if !may_change_links() {
+        return refused("it needs the right CAP_NET_ADMIN".to_owned(), "run as root");
+    }
+    let before = match netlink::read_once().await {
+        Ok(before) => before,
+        Err(error) => return refused(error.to_string(), "try again"),
+    };
+    if holds(&before, &plan.want) {
+        return refused("it is so already".to_owned(), "nothing to do");
+    }
+    let mut change = match Change::open(before) {
+        Ok(change) => change,
+        Err(error) => return refused(error.to_string(), "try again"),
+    };
+    let begun = Instant::now();
+    let result = change.act_and_prove(&plan.want).await;
+    let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let told = match &result {
+        Ok(()) => Ok("the kernel has it so".to_owned()),
+        Err(trouble) => Err(trouble.to_string()),
+    };
+    let _ = tell.send(NetworkProgress { text: plan.step.clone(), result: told, millis });
+    let Err(trouble) = result else { return Outcome::Verified { address: None } };
+    let why = trouble.to_string();
+    match change.back(&plan.want).await {
+        Ok(()) => Outcome::Reverted { why },
+        Err(error) => {
+            Outcome::Failed { why, state: format!("what was there before could not be put back: {error}") }
+        }
+    }
+}
+
+struct Change {
+    handle: Handle,
+    before: KernelFacts,
+    /// What was taken away, as the kernel had it.
+    addresses: Vec<AddressMessage>,
+    routes: Vec<RouteMessage>,
+}
+
+impl Change {
+    fn open(before: KernelFacts) -> Result<Self, NetlinkError> {
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::from)?;
+        tokio::spawn(connection);
+        Ok(Self { handle, before, addresses: Vec::new(), routes: Vec::new() })
+    }
+
+    async fn act_and_prove(&mut self, want: &HostWant) -> Result<(), Trouble> {
+        self.act(want).await?;
+        let begun = Instant::now();
+        while !holds(&netlink::read_once().await?, want) {
+            if begun.elapsed() > KERNEL {
+                return Err(Trouble::Unproven);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, want: &HostWant) -> Result<(), Trouble> {
+        match want {
+            HostWant::SwitchOn { link } => {
+                let message = LinkUnspec::new_with_index(self.index(*link)?.0).up().build();
+                self.handle.link().change(message).execute().await?;
+            }
+            HostWant::Mtu { link, mtu } => self.set_mtu(*link, *mtu).await?,
+            HostWant::Isolate { port } => self.isolate(*port, Isolation::On).await?,
+            HostWant::StpOff { bridge } => {
+                let message = LinkBridge::new(&bridge.to_string()).stp_state(BridgeStpState::Disabled);
+                self.set_bridge(*bridge, message.build()).await?;
+            }
+            HostWant::ShortDelay { bridge } => {
+                self.set_stp(*bridge, BridgeStpState::KernelStp, LEAST_DELAY).await?;
+            }
+            HostWant::Sysctl { key, value } => write_sysctl(*key, *value)?,
+            HostWant::RemoveAddresses { link, addresses } => {
+                let index = self.index(*link)?;
+                self.routes = self.routes_by(index).await?;
+                let dump = self.handle.address().get().set_link_index_filter(index.0).execute();
+                let mut all: Vec<AddressMessage> = dump.try_collect().await?;
+                all.retain(|address| {
+                    address.header.index == index.0
+                        && addresses.iter().any(|wanted| is_address(address, *wanted))
+                });
+                for address in all {
+                    self.handle.address().del(address.clone()).execute().await?;
+                    self.addresses.push(address);
+                }
+            }
+            HostWant::MoveAddresses { port, bridge } => {
+                Kernel::open()?.run(&Step::Move { from: *port, to: *bridge }).await?;
+            }
+            HostWant::RemoveDefault { link, gateway, metric } => {
+                let index = self.index(*link)?;
+                let all = self.routes_by(index).await?;
+                for route in all.into_iter().filter(|route| is_default(route, *gateway, *metric)) {
+                    self.handle.route().del(route.clone()).execute().await?;
+                    self.routes.push(route);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was there before.
+    async fn back(&mut self, want: &HostWant) -> Result<(), Trouble> {
+        match want {
+            HostWant::SwitchOn { link } => {
+                let message = LinkUnspec::new_with_index(self.index(*link)?.0).down().build();
+                self.handle.link().change(message).execute().await?;
+            }
+            HostWant::Mtu { link, .. } => {
+                let mtu = self.link(*link)?.mtu;
+                self.set_mtu(*link, mtu).await?;
+            }
+            HostWant::Isolate { port } => self.isolate(*port, Isolation::Off).await?,
+            HostWant::StpOff { bridge } | HostWant::ShortDelay { bridge } => {
+                if let LinkKind::Bridge(info) = &self.link(*bridge)?.kind {
+                    let (state, delay) = (BridgeStpState::KernelStp, info.forward_delay);
+                    self.set_stp(*bridge, state, delay).await?;
+                }
+            }
+            HostWant::Sysctl { key, .. } => {
+                let before = key.value(&self.before.settings).unwrap_or_default();
+                write_sysctl(*key, u8::from(before))?;
+            }
+            HostWant::MoveAddresses { port, bridge } => {
+                Kernel::open()?.run(&Step::Move { from: *bridge, to: *port }).await?;
+            }
+            HostWant::RemoveAddresses { .. } | HostWant::RemoveDefault { .. } => {}
+        }
+        for address in std::mem::take(&mut self.addresses) {
+            let mut request =
+                self.handle.address().add(address.header.index, std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+            *request.message_mut() = address;
+            request.execute().await?;
+        }
+        for mut route in std::mem::take(&mut self.routes) {
+            route.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::CacheInfo(_)));
+            self.handle.route().add(route).replace().execute().await?;
+        }
+        Ok(())
+    }
+
+    fn link(&self, name: IfName) -> Result<&Link, Trouble> {
+        self.before.links.iter().find(|link| link.name == name).ok_or(Trouble::Missing(name))
+    }
+
+    fn index(&self, name: IfName) -> Result<IfIndex, Trouble> {
+        self.link(name).map(|link| link.index)
+    }
+
+    async fn set_mtu(&self, link: IfName, mtu: u32) -> Result<(), Trouble> {
+        let message = LinkUnspec::new_with_index(self.index(link)?.0).mtu(mtu).build();
+        Ok(self.handle.link().change(message).execute().await?)
+    }
+
+    async fn isolate(&self, port: IfName, isolation: Isolation) -> Result<(), Trouble> {
+        let message = LinkBridgePort::new(self.index(port)?.0).isolated(isolation == Isolation::On).build();
+        Ok(self.handle.link().set_port(message).execute().await?)
+    }
+
+    async fn set_stp(&self, bridge: IfName, state: BridgeStpState, delay: u32) -> Result<(), Trouble> {
+        let message = LinkBridge::new(&bridge.to_string()).stp_state(state).forward_delay(delay).build();
+        self.set_bridge(bridge, message).await
+    }
+
+    async fn set_bridge(&self, bridge: IfName, mut message: LinkMessage) -> Result<(), Trouble> {
+        message.header.index = self.index(bridge)?.0;
+        Ok(self.handle.link().change(message).execute().await?)
+    }
+
+    /// Routes by a link that did not come with an address.
+    async fn routes_by(&self, index: IfIndex) -> Result<Vec<RouteMessage>, Trouble> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        let mut all: Vec<RouteMessage> = self.handle.route().get(message).execute().try_collect().await?;
+        all.retain(|route| {
+            let by =
+                |attribute: &RouteAttribute| matches!(attribute, RouteAttribute::Oif(oif) if *oif == index.0);
+            route.header.protocol != RouteProtocol::Kernel && route.attributes.iter().any(by)
+        });
+        Ok(all)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isolation {
+    On,
+    Off,
+}
+
+fn write_sysctl(key: SysctlKey, value: u8) -> Result<(), Trouble> {
+    let path = key.path();
+    std::fs::write(path, format!("{value}\n")).map_err(|error| Trouble::Sysctl { path, error })
+}
+
+fn is_address(message: &AddressMessage, wanted: ipnet::IpNet) -> bool {
+    use netlink_packet_route::address::AddressAttribute;
+    let has = |attribute: &AddressAttribute| match attribute {
+        AddressAttribute::Local(address) | AddressAttribute::Address(address) => *address == wanted.addr(),
+        _ => false,
+    };
+    message.header.prefix_len == wanted.prefix_len() && message.attributes.iter().any(has)
+}
+
+fn is_default(route: &RouteMessage, gateway: Option<std::net::IpAddr>, metric: u32) -> bool {
+    let mut has = None;
+    let mut priority = 0;
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => has = Some((*address).into()),
+            RouteAttribute::Priority(number) => priority = *number,
+            _ => {}
+        }
+    }
+    route.header.destination_prefix_length == 0 && has == gateway && priority == metric
+}

@@ -1,0 +1,212 @@
+//! `virt-net doctor --fix CHECK`: preview, question, change and proof for each finding of a check, and a last
+//! look whether it is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use color_eyre::eyre::Result;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::app::job::{Job, News};
+use crate::app::{Event, remedy};
+use crate::change::apply::Tools;
+use crate::change::journal::Journal;
+use crate::change::{Outcome, Refusal, StepState};
+use crate::cli::switch::{Consent, agreed, interrupts, status_of};
+use crate::cli::{ExitStatus, complain, json_text, preview, print};
+use crate::doctor::{self, Finding};
+use crate::model::Snapshot;
+use crate::run::jobs;
+use crate::source::Sources;
+use crate::ui::text::escape;
+
+/// How long the sources may take to show that it is mended; leases and rules are read every few seconds.
+const GONE: Duration = Duration::from_secs(15);
+
+pub(super) async fn run(
+    check: &'static str,
+    way: usize,
+    consent: &Consent,
+    sources: &mut Sources,
+    snapshot: &Arc<Snapshot>,
+) -> Result<ExitStatus> {
+    let report = doctor::examine(snapshot, &[check]);
+    if let Some(unchecked) = report.unchecked.first() {
+        complain(&format!("{check} cannot be checked: {}; nothing was changed", escape(&unchecked.why)));
+        return Ok(ExitStatus::Refused);
+    }
+    if report.findings.is_empty() {
+        say(consent, &format!("{check}: nothing to mend\n"))?;
+    }
+    for finding in &report.findings {
+        // What was mended before may have changed what this plan rests on.
+        let now = sources.snapshots.borrow().clone();
+        let status = mend(finding, way, consent, sources, &now).await?;
+        if status != ExitStatus::Done {
+            return Ok(status);
+        }
+    }
+    if report.findings.is_empty() || consent.dry_run {
+        return Ok(ExitStatus::Done);
+    }
+    sources.refresh();
+    let gone = |snapshot: &Arc<Snapshot>| doctor::examine(snapshot, &[check]).findings.is_empty();
+    if tokio::time::timeout(GONE, sources.snapshots.wait_for(gone)).await.is_ok() {
+        say(consent, &format!("{check}: mended, it is found no more\n"))?;
+        return Ok(ExitStatus::Done);
+    }
+    complain(&format!("{check}: it is still found; virt-net doctor {check}"));
+    Ok(ExitStatus::Failed)
+}
+
+fn say(consent: &Consent, text: &str) -> Result<()> {
+    if consent.json { Ok(()) } else { print(text) }
+}
+
+async fn mend(
+    finding: &Finding,
+    way: usize,
+    consent: &Consent,
+    sources: &Sources,
+    snapshot: &Snapshot,
+) -> Result<ExitStatus> {
+    say(consent, &format!("{} {}\n", finding.severity.glyph(), escape(&finding.title)))?;
+    let Some(fix) = way.checked_sub(1).and_then(|at| finding.fixes.get(at)) else {
+        complain(&format!("{} has {} ways to mend it", finding.check, finding.fixes.len()));
+        return Ok(ExitStatus::Usage);
+    };
+    let Some(remedy) = &fix.remedy else {
+        complain(&format!("{}: by hand only; nothing was changed", escape(&fix.words)));
+        fix.commands.iter().for_each(|command| complain(&format!("  {}", escape(command))));
+        return Ok(ExitStatus::Refused);
+    };
+    let job = match remedy::plan(snapshot, remedy) {
+        Ok(job) => job,
+        Err(refusal) => {
+            preview::refused(&refusal);
+            return Ok(ExitStatus::Refused);
+        }
+    };
+    say(consent, &text(&job))?;
+    if consent.dry_run {
+        if consent.json {
+            print(&json_text(&value(&job, &[], None))?)?;
+        }
+        return Ok(ExitStatus::Done);
+    }
+    if sources.updates.is_none() {
+        complain("a recording cannot be changed");
+        return Ok(ExitStatus::Refused);
+    }
+    if !consent.yes && !agreed()? {
+        return Ok(ExitStatus::Refused);
+    }
+    let (told, outcome) = carry_out(&job, consent, sources).await?;
+    if consent.json {
+        print(&json_text(&value(&job, &told, Some(&outcome)))?)?;
+    } else {
+        preview::outcome(&outcome)?;
+    }
+    Ok(status_of(&outcome))
+}
+
+/// The job to its end, with its news printed; no signal ends it in the middle.
+async fn carry_out(job: &Job, consent: &Consent, sources: &Sources) -> Result<(Vec<News>, Outcome)> {
+    let (events, mut heard) = mpsc::unbounded_channel();
+    let change = jobs::run(job.clone(), tools(sources), events);
+    tokio::pin!(change);
+    let mut interrupted = interrupts()?;
+    let mut told = Vec::new();
+    let mut outcome = None;
+    let mut ended = false;
+    // News may arrive behind the end: all is heard when nobody can speak any more.
+    loop {
+        tokio::select! {
+            biased;
+            event = heard.recv() => match event {
+                Some(Event::Progress(news)) => {
+                    if !consent.json {
+                        // A terminal that is gone must not end the change in the middle.
+                        let _ = print(&line(&news));
+                    }
+                    told.push(news);
+                }
+                Some(Event::Outcome(end)) => outcome = Some(*end),
+                Some(_) => {}
+                None => break,
+            },
+            Some(()) = interrupted.recv() => complain("a change is running and will be finished or put back first"),
+            () = &mut change, if !ended => ended = true,
+        }
+    }
+    let silent = || Outcome::Failed {
+        why: "the change ended without a word".to_owned(),
+        state: "look again: virt-net doctor".to_owned(),
+    };
+    Ok((told, outcome.unwrap_or_else(silent)))
+}
+
+fn tools(sources: &Sources) -> Result<Tools, Refusal> {
+    let journal = Journal::open().map_err(|error| Refusal {
+        what: "change the host".to_owned(),
+        reason: error.to_string(),
+        way_out: "get the right to write there".to_owned(),
+    })?;
+    Ok(Tools {
+        uri: sources.uri.clone(),
+        snapshots: sources.snapshots.clone(),
+        updates: sources.updates.clone(),
+        journal,
+    })
+}
+
+fn text(job: &Job) -> String {
+    let preview = job.preview();
+    let mut out = format!("{}\n", escape(&job.title()));
+    for sentence in preview.risks.iter().chain(&preview.consequences) {
+        out.push_str(&format!("  • {}\n", escape(sentence)));
+    }
+    out.push_str("steps\n");
+    for step in job.steps() {
+        out.push_str(&format!("  {:<10} {}\n", escape(&step.label), escape(&step.text)));
+    }
+    for (label, edit) in preview.edits.iter().filter(|(_, edit)| edit.before != edit.after) {
+        out.push_str(&format!("definition, {}\n{}", escape(label), preview::diff(edit)));
+    }
+    out.push_str("the same by hand\n");
+    for command in preview.commands.iter().filter(|command| !command.starts_with("cat >")) {
+        out.push_str(&format!("  {}\n", escape(command)));
+    }
+    out
+}
+
+fn line(news: &News) -> String {
+    let text = escape(&news.text);
+    match &news.state {
+        StepState::Running => String::new(),
+        StepState::Waiting { text } => format!("◐ {}\n", escape(text)),
+        StepState::Done { proof, millis } => format!("✔ {text}: {}  {millis} ms\n", escape(proof)),
+        StepState::Unknown { text } => format!("– {}\n", escape(text)),
+        StepState::Failed { reason } => format!("✖ {text}: {}\n", escape(reason)),
+    }
+}
+
+fn value(job: &Job, told: &[News], outcome: Option<&Outcome>) -> Value {
+    let preview = job.preview();
+    let steps: Vec<Value> = job.steps().iter().map(|step| json!(step.text)).collect();
+    let news: Vec<Value> = told
+        .iter()
+        .filter_map(|news| match &news.state {
+            StepState::Done { proof, millis } => {
+                Some(json!({"step": news.text, "proof": proof, "millis": millis}))
+            }
+            StepState::Failed { reason } => Some(json!({"step": news.text, "reason": reason})),
+            _ => None,
+        })
+        .collect();
+    json!({
+        "plan": {"title": job.title(), "steps": steps, "consequences": preview.consequences, "commands": preview.commands},
+        "steps": news, "outcome": outcome.map(preview::outcome_json),
+    })
+}
