@@ -1,4 +1,4 @@
-//! A bridge over a NIC of the host, made without locking anybody out: [`plan`] is pure, [`kernel`] does
+//! A bridge over a NIC of the host, made without locking anybody out: [`plan`] is pure, [`hands`] does
 //! the steps, [`record`] keeps them on disk with their way back, and [`agent`] is a process of its own
 //! that takes everything back unless somebody confirms in time.
 //!
@@ -6,18 +6,38 @@
 //!  virt-net bridge create ── plan ── record (fsync) ── agent: steps → proof → waiting ── confirm ─→ kept
 //!                                                            └── error, deadline, rollback, death ─→ undone
 //! ```
+//!
+//! **Reboot.** Until somebody confirms, nothing that a boot reads is changed: a network manager gets
+//! its new configuration in `/run`, which a reboot empties, and the files in `/etc` are replaced only
+//! after the confirmation, each one whole, by a rename. So after a reboot in between the old state
+//! stands, without anything that has to be put back. Whether the files *can* be replaced is tried
+//! before the first step: they are written in full beside the old ones, under names no manager reads.
 
 pub mod agent;
+pub mod client;
+pub mod course;
+pub mod evidence;
+pub mod expect;
+pub mod files;
+pub mod hands;
 pub mod kernel;
+pub mod persist;
+pub mod picture;
 pub mod plan;
 pub mod record;
+pub mod step;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{IfName, KernelFacts, Mac};
+use crate::model::IfName;
+
+pub use expect::Expect;
+pub use persist::Backend;
+pub use picture::Row;
+pub use step::{FileChange, Step, Stp};
 
 /// What somebody wants done with a bridge of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +50,17 @@ pub enum BridgeWant {
         port: IfName,
         /// Spanning tree.
         stp: Stp,
+        /// Where the bridge's address comes from.
+        address: Addressing,
+        /// What the next boot makes of it.
+        persist: Lasting,
     },
     /// A bridge taken away; its only port gets the addresses and routes back.
     Delete {
         /// The bridge.
         bridge: IfName,
+        /// What the next boot makes of it.
+        persist: Lasting,
     },
     /// One more port.
     AddPort {
@@ -42,6 +68,8 @@ pub enum BridgeWant {
         bridge: IfName,
         /// The link.
         port: IfName,
+        /// What the next boot makes of it.
+        persist: Lasting,
     },
     /// One port less.
     RemovePort {
@@ -49,119 +77,79 @@ pub enum BridgeWant {
         bridge: IfName,
         /// The link.
         port: IfName,
+        /// What the next boot makes of it.
+        persist: Lasting,
     },
 }
 
-/// Spanning tree of a bridge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stp {
-    /// On, with this forward delay in hundredths of a second.
-    On {
-        /// A port forwards after twice this.
-        forward_delay: u32,
-    },
-    /// Off: a port forwards at once.
-    Off,
-}
-
-/// One change of the kernel. Each can be done again without harm: what is already so is left so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
-pub enum Step {
-    /// Makes a bridge and sets it up.
-    AddBridge {
-        /// Its name.
-        bridge: IfName,
-        /// Its MAC: the NIC's, so that nobody on the LAN sees a new machine.
-        mac: Option<Mac>,
-        /// Bytes per packet.
-        mtu: u32,
-        /// Spanning tree.
-        stp: Stp,
-    },
-    /// Takes a bridge away.
-    DeleteBridge {
-        /// Its name.
-        bridge: IfName,
-    },
-    /// Makes a link a port.
-    Attach {
-        /// The link.
-        port: IfName,
-        /// Its bridge.
-        bridge: IfName,
-    },
-    /// Frees a port.
-    Detach {
-        /// The link.
-        port: IfName,
-    },
-    /// Moves all addresses and routes of a link to another one, with their lifetimes and metrics.
-    Move {
-        /// Where they are.
-        from: IfName,
-        /// Where they go.
-        to: IfName,
-    },
-}
-
-impl Step {
-    /// What is done, in words.
+impl BridgeWant {
+    /// The NIC whose owner decides how it is done.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub const fn port(&self) -> Option<IfName> {
         match self {
-            Self::AddBridge { bridge, mtu, stp, .. } => {
-                let stp = if *stp == Stp::Off { "off" } else { "on" };
-                format!("make bridge {bridge} (MTU {mtu}, STP {stp}, MAC of the port)")
+            Self::Create { port, .. } | Self::AddPort { port, .. } | Self::RemovePort { port, .. } => {
+                Some(*port)
             }
-            Self::DeleteBridge { bridge } => format!("delete bridge {bridge}"),
-            Self::Attach { port, bridge } => format!("make {port} a port of {bridge}"),
-            Self::Detach { port } => format!("take {port} out of its bridge"),
-            Self::Move { from, to } => format!("move the addresses and routes of {from} to {to}"),
+            Self::Delete { .. } => None,
+        }
+    }
+
+    /// The bridge.
+    #[must_use]
+    pub const fn bridge(&self) -> IfName {
+        match self {
+            Self::Create { bridge, .. }
+            | Self::Delete { bridge, .. }
+            | Self::AddPort { bridge, .. }
+            | Self::RemovePort { bridge, .. } => *bridge,
+        }
+    }
+
+    /// What the next boot makes of it.
+    #[must_use]
+    pub const fn persist(&self) -> Lasting {
+        match self {
+            Self::Create { persist, .. }
+            | Self::Delete { persist, .. }
+            | Self::AddPort { persist, .. }
+            | Self::RemovePort { persist, .. } => *persist,
         }
     }
 }
 
-/// What the kernel must show when a change is done, or undone.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Expect {
-    /// Links and their bridge; a port must forward.
-    pub masters: Vec<(IfName, Option<IfName>)>,
-    /// Links and the addresses on them.
-    pub addresses: Vec<(IfName, IpNet)>,
-    /// Links that must not be there.
-    pub absent: Vec<IfName>,
+/// Where the new bridge's address comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addressing {
+    /// It takes over what the NIC has.
+    #[default]
+    Move,
+    /// From a DHCP server.
+    Dhcp,
+    /// This one.
+    Static(IpNet),
 }
 
-impl Expect {
-    /// The first thing that is not as it must be, in words.
-    #[must_use]
-    pub fn missing(&self, kernel: &KernelFacts) -> Option<String> {
-        let link = |name: IfName| kernel.links.iter().find(|link| link.name == name);
-        let master = self.masters.iter().find_map(|(port, bridge)| {
-            let Some(found) = link(*port) else { return Some(format!("{port} is not there")) };
-            let is = found.master.and_then(|index| kernel.links.iter().find(|link| link.index == index));
-            match (is.map(|link| link.name), bridge) {
-                (is, wanted) if is == *wanted && found.forwards() => None,
-                (is, wanted) if is == *wanted => Some(format!("port {port} does not forward yet")),
-                (_, Some(bridge)) => Some(format!("{port} is no port of {bridge}")),
-                (_, None) => Some(format!("{port} is still a port")),
-            }
-        });
-        let address = || {
-            self.addresses.iter().find_map(|(name, address)| {
-                let index = link(*name).map(|link| link.index);
-                let there = kernel.addresses.iter().any(|a| Some(a.index) == index && a.address == *address);
-                (!there).then(|| format!("{address} is not on {name}"))
-            })
-        };
-        let absent = || {
-            let found = self.absent.iter().find(|name| link(**name).is_some());
-            found.map(|name| format!("{name} is still there"))
-        };
-        master.or_else(address).or_else(absent)
-    }
+/// Who is to write it down for the next boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lasting {
+    /// Whoever owns the NIC.
+    #[default]
+    Auto,
+    /// Nobody: it lasts until the next boot.
+    No,
+    /// This one; refused when it does not own the NIC.
+    By(Backend),
+}
+
+/// How the owner of a bridge takes it away, and brings it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The owner.
+    pub backend: Backend,
+    /// Takes it away; empty when the kernel alone does.
+    pub down: Vec<Step>,
+    /// Brings it back.
+    pub up: Vec<Step>,
 }
 
 /// Everything that will be done, and the way back. Made by [`plan::plan`]; applied as it is.
@@ -170,10 +158,22 @@ impl Expect {
 pub struct BridgePlan {
     /// What it is called: `make bridge virbr1 over eth0`.
     pub title: String,
+    /// The bridge.
+    pub bridge: IfName,
     /// In order.
     pub steps: Vec<Step>,
     /// What takes it back, in order, from any point in the middle too.
     pub undo: Vec<Step>,
+    /// Files that are put in place when it is confirmed, in order.
+    pub lasting: Vec<FileChange>,
+    /// What is done when it is confirmed, after the files.
+    pub keep: Vec<Step>,
+    /// What is remembered of a bridge that is kept.
+    pub memory: Option<Memory>,
+    /// Who writes it down for the next boot; `None` when nobody does.
+    pub backend: Option<Backend>,
+    /// Who owns the NIC and how that was seen.
+    pub owner: String,
     /// What must be so afterwards.
     pub after: Expect,
     /// What must be so when it was taken back.
@@ -182,6 +182,25 @@ pub struct BridgePlan {
     pub gateways: Vec<IpAddr>,
     /// The operator's own session goes over a link that changes.
     pub risk: Option<String>,
+    /// How long connections over the NIC stall.
+    pub stall: String,
+    /// Links, addresses and routes before and after.
+    pub picture: Vec<Row>,
     /// What else comes of it. May hold guests' names: hostile text.
     pub consequences: Vec<String>,
+}
+
+impl BridgePlan {
+    /// The same for showing: what profiles keep secret is left out.
+    pub fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        let files = shown.lasting.iter_mut();
+        files.for_each(FileChange::hide_secrets);
+        for step in shown.steps.iter_mut().chain(&mut shown.undo).chain(&mut shown.keep) {
+            if let Step::Put { file } | Step::PutBack { file } = step {
+                file.hide_secrets();
+            }
+        }
+        shown
+    }
 }

@@ -1,19 +1,26 @@
-//! `virt-net bridge`, `confirm` and `rollback`: bridges of the host, taken back unless confirmed in time.
+//! `virt-net bridge`: bridges of the host, taken back unless confirmed in time.
+
+mod text;
+mod waiting;
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use color_eyre::eyre::{Result, WrapErr as _};
+use color_eyre::eyre::Result;
 
 use super::switch::{agreed, unreadable};
 use super::{ExitStatus, complain, json_text, preview, print};
 use crate::change::bridge::record::{Answer, Progress, Record, Records};
-use crate::change::bridge::{BridgePlan, BridgeWant, Stp, agent, plan};
+use crate::change::bridge::{
+    Addressing, BridgePlan, BridgeWant, Lasting, Stp, agent, course, evidence, plan,
+};
 use crate::model::IfName;
-use crate::source::{self, SourceOptions, now};
+use crate::source::{self, SourceOptions};
 use crate::ui::text::escape;
+
+pub(super) use waiting::{answer, look_after, waiting_json};
 
 /// Subcommands of `bridge`.
 #[derive(Debug, Subcommand)]
@@ -36,6 +43,10 @@ pub struct CreateArgs {
     /// The NIC it is made over
     #[arg(long, value_name = "LINK")]
     port: IfName,
+    /// Where the bridge's address comes from: `move` takes over the NIC's, `dhcp` asks a server, an
+    /// address with its prefix (10.0.0.88/24) replaces the NIC's
+    #[arg(long, value_name = "move|dhcp|CIDR", default_value = "move", value_parser = parse_address)]
+    address: Addressing,
     /// Spanning tree; with it nothing passes the port for 4 seconds
     #[arg(long, value_enum, default_value = "off")]
     stp: StpWord,
@@ -72,12 +83,9 @@ enum StpWord {
 }
 
 impl StpWord {
-    /// The shortest forward delay that the kernel takes with STP, as libvirt's bridges have it.
-    const SHORTEST: u32 = 200;
-
     const fn stp(self) -> Stp {
         match self {
-            Self::On => Stp::On { forward_delay: Self::SHORTEST },
+            Self::On => Stp::SHORTEST,
             Self::Off => Stp::Off,
         }
     }
@@ -86,6 +94,10 @@ impl StpWord {
 /// How far to go without asking.
 #[derive(Debug, Args)]
 struct BridgeConsent {
+    /// Who writes it down for the next boot: whoever owns the NIC, nobody, or this one
+    /// (networkmanager, netplan, networkd, ifupdown, ifcfg)
+    #[arg(long, value_name = "auto|none|BACKEND", default_value = "auto")]
+    persist: Lasting,
     /// Take it back by itself unless `virt-net confirm` comes within this time, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60s", value_parser = parse_patience)]
     confirm: Duration,
@@ -108,38 +120,56 @@ fn parse_patience(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn parse_address(text: &str) -> Result<Addressing, String> {
+    match text {
+        "move" => Ok(Addressing::Move),
+        "dhcp" => Ok(Addressing::Dhcp),
+        cidr if cidr.contains('/') => {
+            let address: ipnet::IpNet =
+                cidr.parse().map_err(|_| format!("{cidr} is no address with a prefix"))?;
+            let is_host =
+                address.addr() != address.network() || address.prefix_len() == address.max_prefix_len();
+            let is_usable = is_host && !address.addr().is_multicast() && !address.addr().is_loopback();
+            if is_usable {
+                Ok(Addressing::Static(address))
+            } else {
+                Err(format!("{cidr} is no host's address"))
+            }
+        }
+        _ => Err("expected move, dhcp or an address with its prefix, as 10.0.0.88/24".to_owned()),
+    }
+}
+
 pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Result<ExitStatus> {
-    let (want, consent) = match command {
-        BridgeCommand::Create(args) => {
-            (BridgeWant::Create { bridge: args.bridge, port: args.port, stp: args.stp.stp() }, &args.consent)
-        }
-        BridgeCommand::Delete(args) => (BridgeWant::Delete { bridge: args.bridge }, &args.consent),
-        BridgeCommand::AddPort(args) => {
-            (BridgeWant::AddPort { bridge: args.bridge, port: args.port }, &args.consent)
-        }
-        BridgeCommand::RemovePort(args) => {
-            (BridgeWant::RemovePort { bridge: args.bridge, port: args.port }, &args.consent)
-        }
-    };
+    let (want, consent) = wanted(command);
     let mut sources = source::start(options)?;
     let snapshot = sources.settled(Duration::from_secs(10)).await;
     if let Some(sentence) = unreadable(&snapshot) {
         complain(&sentence);
         return Ok(ExitStatus::Refused);
     }
-    let plan = match plan::plan(&snapshot, &want) {
+    let is_recording = sources.updates.is_none();
+    let evidence = if is_recording {
+        evidence::Evidence::default()
+    } else {
+        let nic = snapshot.link_named(want.port().unwrap_or(want.bridge()));
+        evidence::read(&want, nic.map(|link| link.index))
+    };
+    let plan = match plan::plan(&snapshot, &evidence, &want) {
         Ok(plan) => plan,
         Err(refusal) => {
             preview::refused(&refusal);
             return Ok(ExitStatus::Refused);
         }
     };
-    print(&if consent.json { json_text(&plan)? } else { text(&plan, consent.confirm) })?;
+    let shown =
+        if consent.json { json_text(&plan.shown())? } else { text::plan(&plan.shown(), consent.confirm) };
+    print(&shown)?;
     if consent.dry_run {
         return Ok(ExitStatus::Done);
     }
-    if let Some(reason) = forbidden(sources.updates.is_none()) {
-        complain(reason);
+    if is_recording {
+        complain("a recording cannot be changed");
         return Ok(ExitStatus::Refused);
     }
     if !consent.yes && !agreed()? {
@@ -148,33 +178,50 @@ pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Res
     carry_out(plan, consent).await
 }
 
-/// Why nothing may be changed here.
-fn forbidden(replay: bool) -> Option<&'static str> {
-    if replay {
-        return Some("a recording cannot be changed");
+fn wanted(command: &BridgeCommand) -> (BridgeWant, &BridgeConsent) {
+    match command {
+        BridgeCommand::Create(CreateArgs { bridge, port, address, stp, consent }) => {
+            let (bridge, port, address, persist) = (*bridge, *port, *address, consent.persist);
+            (BridgeWant::Create { bridge, port, stp: stp.stp(), address, persist }, consent)
+        }
+        BridgeCommand::Delete(BridgeArgs { bridge, consent }) => {
+            (BridgeWant::Delete { bridge: *bridge, persist: consent.persist }, consent)
+        }
+        BridgeCommand::AddPort(PortArgs { bridge, port, consent }) => {
+            let (bridge, port, persist) = (*bridge, *port, consent.persist);
+            (BridgeWant::AddPort { bridge, port, persist }, consent)
+        }
+        BridgeCommand::RemovePort(PortArgs { bridge, port, consent }) => {
+            let (bridge, port, persist) = (*bridge, *port, consent.persist);
+            (BridgeWant::RemovePort { bridge, port, persist }, consent)
+        }
     }
-    (!nix::unistd::geteuid().is_root()).then_some("bridges are changed by root only; nothing was changed")
 }
 
 async fn carry_out(plan: BridgePlan, consent: &BridgeConsent) -> Result<ExitStatus> {
-    let records = Records::at(Path::new(Records::DIRECTORY));
-    let prepared = records.lock().and_then(|lock| {
-        let record = records.prepare(plan, consent.confirm, now())?;
-        Ok((lock, record))
-    });
-    let (lock, record) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            complain(&format!("{error}; nothing was changed"));
+    let records = Records::host();
+    let record = match course::begin(&records, plan, consent.confirm) {
+        Ok(record) => record,
+        Err(refusal) => {
+            preview::refused(&refusal);
             return Ok(ExitStatus::Refused);
         }
     };
-    agent::start(&records, lock).wrap_err("start the agent; nothing was changed")?;
-    let record = follow(&records, record, |progress| {
+    let mut last = String::new();
+    let record = course::follow(&records, record, |progress| {
+        if let Progress::Applying { doing, .. } = progress
+            && *doing != last
+        {
+            last.clone_from(doing);
+            let _ = print(&format!("◐ {}\n", escape(doing)));
+        }
         progress.is_final() || matches!(progress, Progress::Waiting { .. })
     })
     .await;
-    let Progress::Waiting { .. } = record.progress else { return tell(&record) };
+    let Progress::Waiting { proofs, .. } = &record.progress else { return waiting::tell(&record) };
+    for proof in proofs {
+        print(&format!("✔ {}\n", escape(proof)))?;
+    }
     print(&format!("done, and seen in the kernel: {}\n", escape(&record.plan.title)))?;
     let seconds = record.patience.as_secs();
     if consent.yes || !std::io::stdin().is_terminal() {
@@ -190,11 +237,13 @@ async fn ask(records: &Records, record: Record) -> Result<ExitStatus> {
     let (typed, mut line) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || {
         let mut text = String::new();
-        let _ = std::io::stdin().lock().read_line(&mut text);
-        let _ = typed.send(text);
+        // A terminal that hangs up says nothing: that is no answer.
+        if std::io::stdin().lock().read_line(&mut text).is_ok_and(|read| read > 0) {
+            let _ = typed.send(text);
+        }
     });
     let begun = record.begun;
-    let ended = follow(records, record, Progress::is_final);
+    let ended = course::follow(records, record, Progress::is_final);
     tokio::pin!(ended);
     let record = tokio::select! {
         record = &mut ended => record,
@@ -204,125 +253,21 @@ async fn ask(records: &Records, record: Record) -> Result<ExitStatus> {
             ended.await
         }
     };
-    tell(&record)
-}
-
-/// Follows the record until `enough`; an agent that died is finished for.
-async fn follow(records: &Records, mut record: Record, enough: impl Fn(&Progress) -> bool) -> Record {
-    const POLL: Duration = Duration::from_millis(100);
-    loop {
-        if let Some(recovered) = agent::recover(records).await {
-            record = recovered;
-        } else if let Some(read) = records.read().filter(|read| read.begun == record.begun) {
-            record = read;
-        }
-        if enough(&record.progress) {
-            return record;
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
-/// `virt-net confirm` and `virt-net rollback`.
-pub(super) async fn answer(answer: Answer) -> Result<ExitStatus> {
-    if let Some(reason) = forbidden(false) {
-        complain(reason);
-        return Ok(ExitStatus::Refused);
-    }
-    let records = Records::at(Path::new(Records::DIRECTORY));
-    match records.read() {
-        Some(record)
-            if answer == Answer::Confirm
-                && matches!(record.progress, Progress::Prepared | Progress::Applying) =>
-        {
-            complain("it is not done yet: it can be confirmed when it is seen to work");
-            Ok(ExitStatus::Refused)
-        }
-        Some(record) if !record.progress.is_final() => {
-            records.answer(record.begun, answer)?;
-            let record = follow(&records, record, Progress::is_final).await;
-            let wanted = match answer {
-                Answer::Confirm => matches!(record.progress, Progress::Confirmed),
-                Answer::Rollback => matches!(record.progress, Progress::RolledBack { .. }),
-            };
-            tell(&record).map(|_| if wanted { ExitStatus::Done } else { ExitStatus::Failed })
-        }
-        Some(record) => {
-            tell(&record)?;
-            complain("nothing waits for a confirmation");
-            Ok(ExitStatus::Refused)
-        }
-        None => {
-            complain("nothing waits for a confirmation");
-            Ok(ExitStatus::Refused)
-        }
-    }
-}
-
-/// How a change ended, or that it waits.
-fn tell(record: &Record) -> Result<ExitStatus> {
-    let title = &record.plan.title;
-    let (text, status) = match &record.progress {
-        Progress::Confirmed => (format!("kept: {title}"), ExitStatus::Done),
-        Progress::RolledBack { why } => {
-            (format!("taken back: {title}: {why}; the old state is seen in the kernel"), ExitStatus::Failed)
-        }
-        Progress::Failed { known } => (format!("failed: {title}: {known}"), ExitStatus::Failed),
-        Progress::Waiting { until } => {
-            let seconds = until.millis_since(now()) / 1_000;
-            let text = format!(
-                "waits for its confirmation: {title}; taken back in {seconds} s unless you run: virt-net confirm"
-            );
-            (text, ExitStatus::Done)
-        }
-        Progress::Prepared | Progress::Applying => (format!("under way: {title}"), ExitStatus::Done),
-        Progress::RollingBack { why } => (format!("being taken back: {title}: {why}"), ExitStatus::Done),
-    };
-    print(&format!("{}\n", escape(&text)))?;
-    Ok(status)
-}
-
-/// At each start: finishes what a dead agent left, and says what waits.
-pub(super) async fn look_after() {
-    let records = Records::at(Path::new(Records::DIRECTORY));
-    let Some(record) = records.read().filter(|record| !record.progress.is_final()) else { return };
-    let recovered = if nix::unistd::geteuid().is_root() { agent::recover(&records).await } else { None };
-    let record = recovered.unwrap_or(record);
-    let title = escape(&record.plan.title);
-    match &record.progress {
-        Progress::RolledBack { why } => complain(&format!("taken back: {title}: {}", escape(why))),
-        Progress::Failed { known } => complain(&format!("failed: {title}: {}", escape(known))),
-        Progress::Waiting { until } => complain(&format!(
-            "waits for its confirmation: {title}; taken back in {} s unless you run: virt-net confirm",
-            until.millis_since(now()) / 1_000
-        )),
-        _ => complain(&format!("under way: {title}")),
-    }
+    waiting::tell(&record)
 }
 
 /// Arguments of the agent.
 #[derive(Debug, Args)]
 pub struct AgentArgs {
+    /// The lock is not the standard input
+    #[arg(long)]
+    take_lock: bool,
     /// Where the record is
     directory: PathBuf,
 }
 
 pub(super) async fn agent(args: &AgentArgs) -> Result<ExitStatus> {
-    agent::run(&args.directory).await?;
+    let lock = if args.take_lock { agent::Lock::Take } else { agent::Lock::Inherited };
+    agent::run(&args.directory, lock).await?;
     Ok(ExitStatus::Done)
-}
-
-fn text(plan: &BridgePlan, patience: Duration) -> String {
-    let mut lines = vec![plan.title.clone()];
-    if let Some(risk) = &plan.risk {
-        lines.push(format!("! {risk}"));
-    }
-    lines.extend(plan.steps.iter().enumerate().map(|(at, step)| format!("  {}. {}", at + 1, step.text())));
-    for (link, address) in &plan.after.addresses {
-        lines.push(format!("  then {address} is on {link}"));
-    }
-    lines.extend(plan.gateways.iter().map(|gateway| format!("  proof: {gateway} answers")));
-    lines.extend(plan.consequences.iter().map(|consequence| format!("  - {consequence}")));
-    lines.push(format!("  taken back by itself after {} s unless confirmed", patience.as_secs()));
-    lines.iter().map(|line| escape(line).into_owned() + "\n").collect()
 }

@@ -76,7 +76,8 @@ pub(super) async fn run(args: &ShowArgs, options: &SourceOptions) -> Result<Exit
     let snapshot = sources.snapshots.borrow().clone();
     let sections: Vec<Section> =
         args.section.map_or_else(|| Section::value_variants().to_vec(), |one| vec![one]);
-    let text = if args.json { json(&snapshot, &sections)? } else { tables(&snapshot, &sections) };
+    let waiting = if options.replay.is_none() { super::bridge::waiting_json() } else { Value::Null };
+    let text = if args.json { json(&snapshot, &sections, waiting)? } else { tables(&snapshot, &sections) };
     print(&text)?;
     let mut status = ExitStatus::Done;
     let mut told: Vec<&str> = Vec::new();
@@ -160,7 +161,7 @@ fn table(snapshot: &Snapshot, section: Section) -> Table {
     }
 }
 
-fn json(snapshot: &Snapshot, sections: &[Section]) -> Result<String> {
+fn json(snapshot: &Snapshot, sections: &[Section], waiting: Value) -> Result<String> {
     let mut object = Map::new();
     object.insert("host".to_owned(), Value::from(snapshot.host.name.clone()));
     object.insert("uri".to_owned(), Value::from(snapshot.host.uri.clone()));
@@ -169,6 +170,8 @@ fn json(snapshot: &Snapshot, sections: &[Section]) -> Result<String> {
         "health".to_owned(),
         serde_json::to_value(&snapshot.health).wrap_err("write the health as JSON")?,
     );
+    // The change of a bridge that waits for its confirmation.
+    object.insert("waiting".to_owned(), waiting);
     for section in sections {
         let rows = match section {
             Section::Bridges => rows::values(rows::bridges(snapshot)),

@@ -5,8 +5,9 @@ use std::io::Read as _;
 use std::process::Command;
 use std::sync::Arc;
 
+use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::kernel::Kernel;
-use virt_net::change::bridge::{BridgePlan, BridgeWant, Stp, plan};
+use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Stp, plan};
 use virt_net::model::facts::HostFacts;
 use virt_net::model::{Snapshot, SourceState};
 use virt_net::source::collector::Collector;
@@ -32,10 +33,15 @@ async fn snapshot() -> Arc<Snapshot> {
 }
 
 async fn planned() -> BridgePlan {
-    let want =
-        BridgeWant::Create { bridge: "br0".parse().unwrap(), port: "eth0".parse().unwrap(), stp: Stp::Off };
+    let want = BridgeWant::Create {
+        bridge: "br0".parse().unwrap(),
+        port: "eth0".parse().unwrap(),
+        stp: Stp::Off,
+        address: Addressing::Move,
+        persist: Lasting::No,
+    };
     let snapshot = snapshot().await;
-    plan::plan(&snapshot, &want).unwrap()
+    plan::plan(&snapshot, &Evidence::default(), &want).unwrap()
 }
 
 fn set_up() {
@@ -113,8 +119,8 @@ fn the_bridge_takes_over_all_that_the_nic_had() {
         assert!(!text.lines().any(|line| line.contains(" via ") && line.contains("dev eth0")), "{text}");
         assert!(routes(&text) >= 4, "{text}");
         // And the bridge is deleted again as any other one.
-        let want = BridgeWant::Delete { bridge: "br0".parse().unwrap() };
-        let delete = plan::plan(&snapshot, &want).unwrap();
+        let want = BridgeWant::Delete { bridge: "br0".parse().unwrap(), persist: Lasting::No };
+        let delete = plan::plan(&snapshot, &Evidence::default(), &want).unwrap();
         for step in &delete.steps {
             kernel.run(step).await.unwrap();
         }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use virt_net::change::Refusal;
+use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
-use virt_net::change::bridge::{BridgePlan, BridgeWant, Step, Stp, plan};
+use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
 use virt_net::model::facts::{Facts, Recording};
 use virt_net::model::kernel::LinkKind;
 use virt_net::model::rates::History;
@@ -27,7 +28,9 @@ fn name(text: &str) -> IfName {
 }
 
 fn create(snapshot: &Snapshot, bridge: &str, port: &str) -> Result<BridgePlan, Refusal> {
-    plan::plan(snapshot, &BridgeWant::Create { bridge: name(bridge), port: name(port), stp: Stp::Off })
+    let (bridge, port, address, persist) = (name(bridge), name(port), Addressing::Move, Lasting::Auto);
+    let want = BridgeWant::Create { bridge, port, stp: Stp::Off, address, persist };
+    plan::plan(snapshot, &Evidence::default(), &want)
 }
 
 fn reason(planned: Result<BridgePlan, Refusal>) -> String {
@@ -46,13 +49,16 @@ fn the_bridge_gets_what_the_nic_has_and_the_way_back_is_the_reverse() {
     };
     assert_eq!((*mac, *mtu, *from, *to), (eth0.mac, eth0.mtu, name("eth0"), name("br0")));
     assert_eq!(
-        plan.undo,
+        plan.undo[..3],
         [
             Step::Move { from: name("br0"), to: name("eth0") },
             Step::Detach { port: name("eth0") },
             Step::DeleteBridge { bridge: name("br0") },
         ]
     );
+    let Some(Step::Restore { link, addresses, routes }) = plan.undo.last() else { panic!("{:?}", plan.undo) };
+    assert_eq!((*link, addresses.as_slice()), (name("eth0"), &["10.0.0.8/16".parse().unwrap()][..]));
+    assert_eq!(routes.len(), 1, "{routes:?}");
     assert_eq!(plan.after.addresses, [(name("br0"), "10.0.0.8/16".parse().unwrap())]);
     assert_eq!(plan.before.missing(&snapshot.kernel), None);
     assert!(plan.after.missing(&snapshot.kernel).is_some());
@@ -101,7 +107,10 @@ fn a_nic_with_macvtaps_is_refused_with_their_names() {
 #[test]
 fn a_bridge_in_use_is_not_deleted() {
     let snapshot = host(facts());
-    let delete = |bridge: &str| plan::plan(&snapshot, &BridgeWant::Delete { bridge: name(bridge) });
+    let delete = |bridge: &str| {
+        let want = BridgeWant::Delete { bridge: name(bridge), persist: Lasting::Auto };
+        plan::plan(&snapshot, &Evidence::default(), &want)
+    };
     assert_eq!(reason(delete("virbr0")), "network default uses it");
     assert_eq!(reason(delete("eth0")), "eth0 is no bridge");
 }
@@ -109,8 +118,12 @@ fn a_bridge_in_use_is_not_deleted() {
 #[test]
 fn a_link_with_an_address_is_no_port() {
     let snapshot = host(facts());
-    let want = BridgeWant::AddPort { bridge: name("virbr1"), port: name("eth0") };
-    assert_eq!(reason(plan::plan(&snapshot, &want)), "eth0 has 10.0.0.8/16, which a port cannot use");
+    let (bridge, port, persist) = (name("virbr1"), name("eth0"), Lasting::Auto);
+    let want = BridgeWant::AddPort { bridge, port, persist };
+    assert_eq!(
+        reason(plan::plan(&snapshot, &Evidence::default(), &want)),
+        "eth0 has 10.0.0.8/16, which a port cannot use"
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! WRITES. The process that carries a bridge's change out: it survives the terminal, the session and
 //! the program that started it, and takes everything back unless somebody confirms in time.
 //!
-//! It holds the lock as its standard input. Killed in the middle, it leaves the record; the next start of
-//! virt-net finds that nobody holds the lock and finishes the way back ([`recover`]).
+//! Where systemd runs it is a transient unit, which systemd starts again when it is killed; elsewhere a
+//! process in a session of its own. It holds the lock as long as it lives. Killed in the middle, it
+//! leaves the record; its next start, or the next start of virt-net ([`recover`]), finishes the way back.
 
 use std::fs::File;
 use std::io;
@@ -14,51 +15,109 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use super::kernel::Kernel;
-use super::record::{Answer, Progress, Record, RecordError, Records};
+use super::files;
+use super::hands::Hands;
+use super::record::{Answer, Kept, Progress, Record, RecordError, Records};
 use super::{BridgePlan, Expect};
 use crate::model::{IfIndex, Timestamp};
 use crate::source::{netlink, now};
 
 /// The hidden subcommand that runs it.
 pub const COMMAND: &str = "bridge-agent";
+/// Its argument when the lock is not its standard input.
+pub const TAKE_LOCK: &str = "--take-lock";
 
 /// How often the agent looks for an answer, and for the kernel to be as it must.
 const POLL: Duration = Duration::from_millis(100);
-/// A port with STP forwards within twice the longest forward delay.
+/// A port with STP forwards within twice the longest forward delay; a DHCP server answers sooner.
 const PROOF: Duration = Duration::from_secs(40);
-/// What was taken back must be seen within this time.
-const PROOF_BACK: Duration = Duration::from_secs(3);
+/// What was taken back must be seen within this time: a DHCP client may have to ask again.
+const PROOF_BACK: Duration = Duration::from_secs(30);
+/// An agent that was started takes its lock within this time.
+const START: Duration = Duration::from_secs(10);
 
-/// Starts the agent; the lock goes with it, as its standard input.
+/// Starts the agent.
 ///
 /// # Errors
 /// The program cannot be started again; nothing was changed.
 pub fn start(records: &Records, lock: File) -> io::Result<()> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg(COMMAND).arg(records.directory()).current_dir("/");
-    command.stdin(Stdio::from(lock)).stdout(Stdio::null()).stderr(Stdio::null());
+    let program = std::env::current_exe()?;
+    if Path::new("/run/systemd/system").is_dir() {
+        // systemd does not hand on a file: the unit takes the lock itself.
+        let argv = unit(&program, records.directory());
+        let mut command = Command::new("systemd-run");
+        command.args(&argv).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        drop(lock);
+        if command.status().is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        let mut command = Command::new(program);
+        command.arg(COMMAND).arg(TAKE_LOCK).arg(records.directory());
+        return detach(command, Stdio::null());
+    }
+    let mut command = Command::new(program);
+    command.arg(COMMAND).arg(records.directory());
+    detach(command, Stdio::from(lock))
+}
+
+fn detach(mut command: Command, input: Stdio) -> io::Result<()> {
+    command.current_dir("/").stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().map(drop)
+}
+
+/// The arguments of `systemd-run`: killed, the unit is started again and takes everything back; DHCP
+/// clients that it started outlive it.
+#[must_use]
+pub fn unit(program: &Path, directory: &Path) -> Vec<String> {
+    let properties = ["Restart=on-failure", "RestartSec=1", "KillMode=process", "OOMScoreAdjust=-900"];
+    let mut argv = vec!["--quiet".to_owned(), "--collect".to_owned(), "--unit=virt-net-bridge".to_owned()];
+    argv.push("--description=virt-net: a change of a bridge that waits for its confirmation".to_owned());
+    argv.extend(properties.iter().map(|property| format!("--property={property}")));
+    argv.push("--".to_owned());
+    argv.push(program.display().to_string());
+    argv.extend([COMMAND.to_owned(), TAKE_LOCK.to_owned(), directory.display().to_string()]);
+    argv
+}
+
+/// Whether the lock came as the standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// It did.
+    Inherited,
+    /// It has to be taken.
+    Take,
 }
 
 /// The agent's whole life.
 ///
 /// # Errors
 /// The record cannot be written; then nothing is changed, or what was changed has been put back.
-pub async fn run(directory: &Path) -> Result<(), RecordError> {
+pub async fn run(directory: &Path, lock: Lock) -> Result<(), RecordError> {
     // A session of its own: neither ctrl-C nor the hang-up of a terminal reaches it.
     let _ = nix::unistd::setsid();
     let _ignored = signal(SignalKind::hangup());
     let records = Records::at(directory);
+    let _lock = match lock {
+        Lock::Inherited => None,
+        Lock::Take => Some(take(&records).await?),
+    };
     let Some(mut record) = records.read() else { return Ok(()) };
-    if record.progress != Progress::Prepared {
-        return Ok(());
+    match record.progress {
+        Progress::Prepared => {}
+        _ if record.progress.is_final() => return Ok(()),
+        // It was killed and started again.
+        _ => {
+            finish(&records, &mut record).await;
+            return Ok(());
+        }
     }
-    note(&records, &mut record, Progress::Applying)?;
-    let why = match apply(&record.plan).await {
+    let why = match apply(&records, &mut record).await {
         Err(why) => why,
         Ok(()) => match wait(&records, &mut record).await {
-            Ok(None) => return note(&records, &mut record, Progress::Confirmed),
+            Ok(None) => match keep(&records, &mut record).await {
+                Ok(()) => return Ok(()),
+                Err(why) => why,
+            },
             Ok(Some(why)) => why.to_owned(),
             Err(error) => error.to_string(),
         },
@@ -67,12 +126,23 @@ pub async fn run(directory: &Path) -> Result<(), RecordError> {
     Ok(())
 }
 
+async fn take(records: &Records) -> Result<File, RecordError> {
+    let deadline = Instant::now() + START;
+    loop {
+        match records.lock() {
+            Err(RecordError::Busy) if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+            result => return result,
+        }
+    }
+}
+
 /// Waits for the confirmation (`None`), or for a reason to take everything back.
 async fn wait(records: &Records, record: &mut Record) -> Result<Option<&'static str>, RecordError> {
     let until = Timestamp(now().0 + u64::try_from(record.patience.as_millis()).unwrap_or(u64::MAX));
     let deadline = Instant::now() + record.patience;
     let mut told_to_end = signal(SignalKind::terminate()).ok();
-    note(records, record, Progress::Waiting { until })?;
+    let proofs = proofs(&record.plan);
+    note(records, record, Progress::Waiting { until, proofs })?;
     let end = async {
         match &mut told_to_end {
             Some(signal) => signal.recv().await,
@@ -89,6 +159,17 @@ async fn wait(records: &Records, record: &mut Record) -> Result<Option<&'static 
     }
 }
 
+fn proofs(plan: &BridgePlan) -> Vec<String> {
+    let ports =
+        plan.after.masters.iter().filter_map(|(port, bridge)| {
+            bridge.map(|bridge| format!("{port} forwards as a port of {bridge}"))
+        });
+    let addresses = plan.after.addresses.iter().map(|(link, address)| format!("{address} is on {link}"));
+    let leases = plan.after.leased.iter().map(|link| format!("{link} has a lease"));
+    let gateways = plan.gateways.iter().map(|gateway| format!("{gateway} answers"));
+    ports.chain(addresses).chain(leases).chain(gateways).collect()
+}
+
 async fn answer(records: &Records, begun: Timestamp, deadline: Instant) -> Option<Answer> {
     while Instant::now() < deadline {
         if let Some(answer) = records.answered(begun) {
@@ -99,16 +180,59 @@ async fn answer(records: &Records, begun: Timestamp, deadline: Instant) -> Optio
     None
 }
 
-/// Finishes what an agent that died left behind; `None` when there is nothing, or the agent lives.
+/// Finishes what an agent that died left behind, or a reboot; `None` when there is nothing, or the
+/// agent lives.
 pub async fn recover(records: &Records) -> Option<Record> {
+    if let Some(found) = records.interrupted_by_reboot() {
+        let _lock = records.lock().ok()?;
+        return Some(after_reboot(records, found));
+    }
     let found = records.read().filter(|record| !record.progress.is_final())?;
+    let is_starting = found.progress == Progress::Prepared
+        && now().millis_since(found.begun) < u64::try_from(START.as_millis()).unwrap_or(u64::MAX);
     // Somebody holds the lock: the agent lives.
-    let _lock = records.lock().ok()?;
+    let _lock = if is_starting { None } else { records.lock().ok() }?;
     let mut record = records.read().filter(|record| record.begun == found.begun)?;
     if !record.progress.is_final() {
-        undo(records, &mut record, "the process that carried it out is gone".to_owned()).await;
+        finish(records, &mut record).await;
     }
     Some(record)
+}
+
+/// The files in `/etc` are the old ones, and nothing else outlived the reboot; unless it came between
+/// the confirmation and the last file.
+fn after_reboot(records: &Records, mut record: Record) -> Record {
+    let progress = if record.progress == Progress::Keeping {
+        let troubles: Vec<String> = record
+            .plan
+            .lasting
+            .iter()
+            .filter_map(|file| files::put(file).err())
+            .map(|e| e.to_string())
+            .collect();
+        if troubles.is_empty() {
+            Progress::Confirmed
+        } else {
+            Progress::Failed { known: troubles.join("; ") }
+        }
+    } else {
+        record.plan.lasting.iter().for_each(files::unstage);
+        Progress::RolledBack { why: "the host was restarted before it was confirmed".to_owned() }
+    };
+    let _ = records.note_checkpoint(None);
+    let _ = note(records, &mut record, progress);
+    record
+}
+
+/// Brings a change whose agent is gone to its end: forward when it was confirmed, else back.
+async fn finish(records: &Records, record: &mut Record) {
+    if record.progress == Progress::Keeping {
+        if let Err(why) = keep(records, record).await {
+            let _ = note(records, record, Progress::Failed { known: why });
+        }
+        return;
+    }
+    undo(records, record, "the process that carried it out is gone".to_owned()).await;
 }
 
 fn note(records: &Records, record: &mut Record, progress: Progress) -> Result<(), RecordError> {
@@ -117,33 +241,105 @@ fn note(records: &Records, record: &mut Record, progress: Progress) -> Result<()
 }
 
 /// Does the steps and waits for the proof; the error is why the change must be taken back.
-async fn apply(plan: &BridgePlan) -> Result<(), String> {
-    let kernel = Kernel::open().map_err(|error| error.to_string())?;
-    for step in &plan.steps {
-        kernel.run(step).await.map_err(|error| error.to_string())?;
+async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
+    let plan = record.plan.clone();
+    let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
+    if let Some(missing) = plan.before.missing(&facts) {
+        return Err(format!("the host is not what it was when this was planned: {missing}"));
     }
-    seen(&plan.after, PROOF).await?;
+    for file in &plan.lasting {
+        files::unchanged(file).map_err(|error| error.to_string())?;
+        files::stage(file).map_err(|error| error.to_string())?;
+    }
+    let hands = Hands::open(records, record.patience).map_err(|error| error.to_string())?;
+    for (done, step) in plan.steps.iter().enumerate() {
+        let doing = step.text();
+        note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
+        hands.run(step, &plan.after).await.map_err(|error| error.to_string())?;
+    }
+    let done = plan.steps.len();
+    let mut last = String::new();
+    seen(&plan.after, PROOF, |missing| {
+        if *missing != last {
+            last.clone_from(missing);
+            let _ = note(records, record, Progress::Applying { done, doing: format!("waiting: {missing}") });
+        }
+    })
+    .await?;
     for gateway in &plan.gateways {
+        let doing = format!("waiting for {gateway} to answer");
+        note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
         answers(*gateway).await?;
     }
     Ok(())
 }
 
-/// Puts the old state back as far as it goes. A record that cannot be written must not keep it from that.
-async fn undo(records: &Records, record: &mut Record, why: String) {
-    let _ = note(records, record, Progress::RollingBack { why: why.clone() });
+/// Puts the files for the next boot in place. An error before the first one means: take it back.
+async fn keep(records: &Records, record: &mut Record) -> Result<(), String> {
+    let plan = record.plan.clone();
+    if record.progress != Progress::Keeping {
+        let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
+        if let Some(missing) = plan.after.missing(&facts) {
+            return Err(format!("somebody changed it while it waited: {missing}"));
+        }
+        for file in &plan.lasting {
+            files::unchanged(file).map_err(|error| error.to_string())?;
+        }
+        note(records, record, Progress::Keeping).map_err(|error| error.to_string())?;
+    }
     let mut troubles = Vec::new();
-    match Kernel::open() {
-        Ok(kernel) => {
-            for step in &record.plan.undo {
-                if let Err(error) = kernel.run(step).await {
+    for file in &plan.lasting {
+        if let Err(error) = files::put(file) {
+            troubles.push(error.to_string());
+        }
+    }
+    match Hands::open(records, record.patience) {
+        Ok(hands) => {
+            for step in &plan.keep {
+                if let Err(error) = hands.run(step, &plan.after).await {
                     troubles.push(error.to_string());
                 }
             }
         }
         Err(error) => troubles.push(error.to_string()),
     }
-    if let Err(missing) = seen(&record.plan.before, PROOF_BACK).await {
+    if let Some(memory) = &plan.memory {
+        let kept = Kept { memory: memory.clone(), files: plan.lasting.clone() };
+        let kept = (!plan.after.absent.contains(&plan.bridge)).then_some(&kept);
+        if let Err(error) = records.keep(plan.bridge, kept) {
+            troubles.push(error.to_string());
+        }
+    }
+    let progress = if troubles.is_empty() {
+        Progress::Confirmed
+    } else {
+        Progress::Failed { known: format!("it is kept, but: {}", troubles.join("; ")) }
+    };
+    let _ = note(records, record, progress);
+    Ok(())
+}
+
+/// Puts the old state back as far as it goes. A record that cannot be written must not keep it from that.
+async fn undo(records: &Records, record: &mut Record, why: String) {
+    let is_untouched = record.progress == Progress::Prepared;
+    record.plan.lasting.iter().for_each(files::unstage);
+    if is_untouched {
+        let _ = note(records, record, Progress::RolledBack { why });
+        return;
+    }
+    let _ = note(records, record, Progress::RollingBack { why: why.clone() });
+    let mut troubles = Vec::new();
+    match Hands::open(records, record.patience) {
+        Ok(hands) => {
+            for step in &record.plan.undo {
+                if let Err(error) = hands.run(step, &record.plan.before).await {
+                    troubles.push(error.to_string());
+                }
+            }
+        }
+        Err(error) => troubles.push(error.to_string()),
+    }
+    if let Err(missing) = seen(&record.plan.before, PROOF_BACK, |_| {}).await {
         troubles.push(missing);
     }
     let progress = if troubles.is_empty() {
@@ -154,8 +350,8 @@ async fn undo(records: &Records, record: &mut Record, why: String) {
     let _ = note(records, record, progress);
 }
 
-/// Waits until the kernel shows what is expected.
-async fn seen(expect: &Expect, patience: Duration) -> Result<(), String> {
+/// Waits until the kernel shows what is expected, and tells what is still missing.
+async fn seen(expect: &Expect, patience: Duration, mut tell: impl FnMut(&String)) -> Result<(), String> {
     let deadline = Instant::now() + patience;
     loop {
         let missing = match netlink::read_once().await {
@@ -165,7 +361,10 @@ async fn seen(expect: &Expect, patience: Duration) -> Result<(), String> {
         match missing {
             None => return Ok(()),
             Some(missing) if Instant::now() >= deadline => return Err(missing),
-            Some(_) => tokio::time::sleep(POLL).await,
+            Some(missing) => {
+                tell(&missing);
+                tokio::time::sleep(POLL).await;
+            }
         }
     }
 }

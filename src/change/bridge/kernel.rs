@@ -3,16 +3,22 @@
 //! There is no transaction over several requests: every step leaves alone what is already so, so that
 //! the way back works from any point in the middle.
 
+use std::net::IpAddr;
+
 use futures_util::TryStreamExt as _;
+use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::BridgeStpState;
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec};
 use thiserror::Error;
 
 use super::{Step, Stp};
 use crate::model::IfName;
+use crate::model::kernel::Route;
 use crate::source::netlink;
 
 /// Why a step failed.
@@ -83,7 +89,72 @@ impl Kernel {
                 Some(from) => self.move_all(step, from, existing(step, *to).await?).await,
                 None => Ok(()),
             },
+            Step::AddAddress { link, address } => {
+                self.add_address(step, existing(step, *link).await?, *address).await
+            }
+            Step::DropAddress { link, address } => match index(*link).await? {
+                Some(index) => self.drop_address(step, index, *address).await,
+                None => Ok(()),
+            },
+            Step::Restore { link, addresses, routes } => {
+                self.restore(step, existing(step, *link).await?, addresses, routes).await
+            }
+            // The rest is not the kernel's.
+            _ => Ok(()),
         }
+    }
+
+    async fn add_address(&self, step: &Step, index: u32, address: IpNet) -> Result<(), KernelError> {
+        let request = self.handle.address().add(index, address.addr(), address.prefix_len());
+        done(step, &[libc::EEXIST], request.execute().await)
+    }
+
+    async fn drop_address(&self, step: &Step, index: u32, address: IpNet) -> Result<(), KernelError> {
+        let gone = [libc::EADDRNOTAVAIL, libc::ENODEV];
+        for found in self.addresses(step, index).await? {
+            let is_it = found.header.prefix_len == address.prefix_len()
+                && found.attributes.iter().any(|attribute| {
+                    matches!(attribute, AddressAttribute::Local(local) if *local == address.addr())
+                        || matches!(attribute, AddressAttribute::Address(own)
+                            if *own == address.addr() && address.addr().is_ipv6())
+                });
+            if is_it {
+                done(step, &gone, self.handle.address().del(found).execute().await)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is missing, the routes without a gateway first.
+    async fn restore(
+        &self,
+        step: &Step,
+        index: u32,
+        addresses: &[IpNet],
+        routes: &[Route],
+    ) -> Result<(), KernelError> {
+        let facts = netlink::read_once().await?;
+        let there = |address: &IpNet| {
+            facts.addresses.iter().any(|found| found.index.0 == index && found.address == *address)
+        };
+        for address in addresses.iter().filter(|address| !there(address)) {
+            self.add_address(step, index, *address).await?;
+        }
+        let facts = netlink::read_once().await?;
+        let same = |route: &Route| {
+            facts.routes.iter().any(|found| {
+                found.oif.is_some_and(|oif| oif.0 == index)
+                    && (found.destination, found.gateway, found.metric, found.table)
+                        == (route.destination, route.gateway, route.metric, route.table)
+            })
+        };
+        let mut missing: Vec<&Route> = routes.iter().filter(|route| !same(route)).collect();
+        missing.sort_by_key(|route| route.gateway.is_some());
+        for route in missing {
+            let added = self.handle.route().add(message_of(route, index)).execute().await;
+            done(step, &[libc::EEXIST], added)?;
+        }
+        Ok(())
     }
 
     async fn add_bridge(&self, step: &Step) -> Result<(), KernelError> {
@@ -105,7 +176,16 @@ impl Kernel {
     /// New addresses first, then the routes, the old addresses last: at no moment is there no way.
     async fn move_all(&self, step: &Step, from: u32, to: u32) -> Result<(), KernelError> {
         let addresses = self.addresses(step, from).await?;
-        let routes = self.routes(step, from).await?;
+        // Without routes of the kernel's own, those that a manager made in its name have to come along.
+        let is_bare = |address: &AddressMessage| {
+            address.attributes.iter().any(|attribute| {
+                matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Noprefixroute))
+            })
+        };
+        let mut routes = self.routes(step, from).await?;
+        if !addresses.iter().any(is_bare) {
+            routes.retain(|route| route.header.protocol != RouteProtocol::Kernel);
+        }
         for address in &addresses {
             let mut request = self.handle.address().add(to, std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
             *request.message_mut() = moved_address(address, to);
@@ -134,7 +214,7 @@ impl Kernel {
         Ok(all)
     }
 
-    /// All unicast routes over a link, of every table, that did not come with an address.
+    /// All unicast routes over a link, of every table.
     async fn routes(&self, step: &Step, index: u32) -> Result<Vec<RouteMessage>, KernelError> {
         let mut all = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
@@ -148,6 +228,40 @@ impl Kernel {
         all.sort_by_key(|route| route.attributes.iter().any(|a| matches!(a, RouteAttribute::Gateway(_))));
         Ok(all)
     }
+}
+
+/// A route of the model as the kernel takes it.
+fn message_of(route: &Route, index: u32) -> RouteMessage {
+    let address = |address: IpAddr| match address {
+        IpAddr::V4(address) => RouteAddress::Inet(address),
+        IpAddr::V6(address) => RouteAddress::Inet6(address),
+    };
+    let mut message = RouteMessage::default();
+    message.header.address_family =
+        if route.destination.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.kind = RouteType::Unicast;
+    message.header.protocol = match route.protocol.as_str() {
+        "static" => RouteProtocol::Static,
+        "dhcp" => RouteProtocol::Dhcp,
+        "ra" => RouteProtocol::Ra,
+        _ => RouteProtocol::Boot,
+    };
+    message.header.scope = match (route.gateway, route.destination.addr()) {
+        (None, IpAddr::V4(_)) => RouteScope::Link,
+        _ => RouteScope::Universe,
+    };
+    message.header.destination_prefix_length = route.destination.prefix_len();
+    message.attributes.push(RouteAttribute::Table(route.table));
+    message.attributes.push(RouteAttribute::Oif(index));
+    if route.destination.prefix_len() > 0 {
+        message.attributes.push(RouteAttribute::Destination(address(route.destination.addr())));
+    }
+    message.attributes.extend(route.gateway.map(|gateway| RouteAttribute::Gateway(address(gateway))));
+    message.attributes.extend(route.prefsrc.map(|source| RouteAttribute::PrefSource(address(source))));
+    if route.metric > 0 {
+        message.attributes.push(RouteAttribute::Priority(route.metric));
+    }
+    message
 }
 
 fn read<T>(step: &Step, result: Result<T, rtnetlink::Error>) -> Result<T, KernelError> {
@@ -185,7 +299,13 @@ fn is_movable(route: &RouteMessage, index: u32) -> bool {
         RouteAttribute::MultiPath(hops) => hops.iter().any(|hop| hop.interface_index == index),
         _ => false,
     });
-    over && route.header.kind == RouteType::Unicast && route.header.protocol != RouteProtocol::Kernel
+    over && route.header.kind == RouteType::Unicast && !is_link_local(route)
+}
+
+/// Every link makes `fe80::/64` itself.
+fn is_link_local(route: &RouteMessage) -> bool {
+    let local = |attribute: &RouteAttribute| matches!(attribute, RouteAttribute::Destination(RouteAddress::Inet6(to)) if to.is_unicast_link_local());
+    route.header.protocol == RouteProtocol::Kernel && route.attributes.iter().any(local)
 }
 
 /// The same route over another link; what the kernel only reports (cache data, flags) is left out.

@@ -1,39 +1,48 @@
-//! PURE. Want + snapshot → the steps of a change of a host's bridge, or the reason why not.
+//! PURE. Want + snapshot + what was found about the NIC's owner → the steps of a change of a host's
+//! bridge, or the reason why not.
+
+mod existing;
+mod links;
 
 use std::net::IpAddr;
 
-use super::{BridgePlan, BridgeWant, Expect, Step, Stp};
+use super::evidence::Evidence;
+use super::persist::{self, Owner, Setting, Spec};
+use super::{Addressing, BridgePlan, BridgeWant, Expect, Lasting, Memory, Step, Stp, picture};
 use crate::change::Refusal;
-use crate::model::kernel::{Link, LinkKind};
+use crate::model::kernel::Link;
 use crate::model::network::ForwardMode;
-use crate::model::snapshot::{Bridge, PortRole};
 use crate::model::{IfName, Snapshot};
 
 /// Makes the plan.
 ///
 /// # Errors
 /// A [`Refusal`] with the reason and the way out.
-pub fn plan(snapshot: &Snapshot, want: &BridgeWant) -> Result<BridgePlan, Refusal> {
-    let planner = Planner { snapshot, what: title(want) };
+pub fn plan(snapshot: &Snapshot, evidence: &Evidence, want: &BridgeWant) -> Result<BridgePlan, Refusal> {
+    let planner = Planner { snapshot, evidence, want, what: title(want) };
     match want {
-        BridgeWant::Create { bridge, port, stp } => planner.create(*bridge, *port, *stp),
-        BridgeWant::Delete { bridge } => planner.delete(*bridge),
-        BridgeWant::AddPort { bridge, port } => planner.add_port(*bridge, *port),
-        BridgeWant::RemovePort { bridge, port } => planner.remove_port(*bridge, *port),
+        BridgeWant::Create { bridge, port, stp, address, .. } => {
+            planner.create(*bridge, *port, *stp, *address)
+        }
+        BridgeWant::Delete { bridge, .. } => planner.delete(*bridge),
+        BridgeWant::AddPort { bridge, port, .. } => planner.add_port(*bridge, *port),
+        BridgeWant::RemovePort { bridge, port, .. } => planner.remove_port(*bridge, *port),
     }
 }
 
 fn title(want: &BridgeWant) -> String {
     match want {
         BridgeWant::Create { bridge, port, .. } => format!("make bridge {bridge} over {port}"),
-        BridgeWant::Delete { bridge } => format!("delete bridge {bridge}"),
-        BridgeWant::AddPort { bridge, port } => format!("add port {port} to {bridge}"),
-        BridgeWant::RemovePort { bridge, port } => format!("remove port {port} from {bridge}"),
+        BridgeWant::Delete { bridge, .. } => format!("delete bridge {bridge}"),
+        BridgeWant::AddPort { bridge, port, .. } => format!("add port {port} to {bridge}"),
+        BridgeWant::RemovePort { bridge, port, .. } => format!("remove port {port} from {bridge}"),
     }
 }
 
 struct Planner<'a> {
     snapshot: &'a Snapshot,
+    evidence: &'a Evidence,
+    want: &'a BridgeWant,
     what: String,
 }
 
@@ -42,281 +51,257 @@ impl Planner<'_> {
         Err(Refusal { what: self.what.clone(), reason: reason.into(), way_out: way_out.into() })
     }
 
-    fn create(&self, bridge: IfName, port: IfName, stp: Stp) -> Result<BridgePlan, Refusal> {
+    fn create(
+        &self,
+        bridge: IfName,
+        port: IfName,
+        stp: Stp,
+        address: Addressing,
+    ) -> Result<BridgePlan, Refusal> {
+        self.free_name(bridge)?;
+        let link = self.free_link(port)?;
+        let mut plan = self.empty();
+        let add = Step::AddBridge { bridge, mac: link.mac, mtu: link.mtu, stp };
+        let kernel = vec![add, Step::Attach { port, bridge }, Step::Move { from: port, to: bridge }];
+        plan.picture = picture::of(self.snapshot, &kernel, address);
+        plan.steps = kernel;
+        plan.undo = vec![
+            Step::Move { from: bridge, to: port },
+            Step::Detach { port },
+            Step::DeleteBridge { bridge },
+            self.restore(link),
+        ];
+        let (masters, before) = (vec![(port, Some(bridge))], self.addresses(link, port));
+        plan.after = Expect { masters, ..self.addresses(link, bridge) };
+        plan.before = Expect { masters: vec![(port, None)], absent: vec![bridge], ..before };
+        plan.gateways = self.gateways(link);
+
+        let gateway = self.gateway_in(link, address);
+        let owner = self.owner(port)?;
+        let spec = Spec { bridge, port, mac: link.mac, stp, address, gateway };
+        let setting = match owner.map(|owner| persist::create(owner, &spec)) {
+            None => Setting::default(),
+            Some(Ok(setting)) => setting,
+            Some(Err(reason)) => {
+                return self.refuse(reason, "change that first, or look at --persist");
+            }
+        };
+        if setting.steps.is_empty() {
+            self.hand_over_client(&mut plan, port, bridge);
+            self.readdress(&mut plan, link, bridge, address)?;
+        } else {
+            self.expect_address(&mut plan, link, bridge, address);
+        }
+        self.settle_with_owner(&mut plan, port, owner, setting);
+        self.tell(&mut plan, link);
+        plan.stall = stall(&plan, stp);
+        if let Some(given) = given(address) {
+            if let Some(risk) = &mut plan.risk {
+                risk.push_str(&format!(": log in to {} and confirm there", given.addr()));
+            }
+            if gateway.is_none() && !self.gateways(link).is_empty() {
+                plan.consequences.push(format!("the gateway is not in {}: no default route", given.trunc()));
+            }
+        }
+        Ok(plan)
+    }
+
+    fn free_name(&self, bridge: IfName) -> Result<(), Refusal> {
         if self.snapshot.link_named(bridge).is_some() {
             return self
                 .refuse(format!("{bridge} is there already"), "choose another name, or add a port to it");
         }
         let usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if !bridge.as_bytes().iter().all(usual) {
+        if !bridge.as_bytes().iter().all(usual) || bridge.as_bytes().starts_with(b"-") {
             return self.refuse("the name has unusual characters", "use letters, digits, - and _");
         }
-        if let Some(network) = self
-            .snapshot
-            .libvirt
-            .networks
-            .iter()
-            .find(|network| network.bridge() == Some(bridge) && network.forward() != ForwardMode::Bridge)
-        {
-            return self.refuse(
+        let networks = &self.snapshot.libvirt.networks;
+        let own = |network: &&crate::model::Network| {
+            network.bridge() == Some(bridge) && network.forward() != ForwardMode::Bridge
+        };
+        match networks.iter().find(own) {
+            Some(network) => self.refuse(
                 format!("network {} makes a bridge of that name when it starts", network.name),
                 "choose another name",
-            );
+            ),
+            None => Ok(()),
         }
-        let link = self.free_link(port)?;
-        let add = Step::AddBridge { bridge, mac: link.mac, mtu: link.mtu, stp };
-        let mut plan = self.empty();
-        plan.steps = vec![add, Step::Attach { port, bridge }, Step::Move { from: port, to: bridge }];
-        plan.undo =
-            vec![Step::Move { from: bridge, to: port }, Step::Detach { port }, Step::DeleteBridge { bridge }];
-        plan.after = Expect { masters: vec![(port, Some(bridge))], ..self.addresses(link, bridge) };
-        plan.before =
-            Expect { masters: vec![(port, None)], absent: vec![bridge], ..self.addresses(link, port) };
-        plan.gateways = self.gateways(link);
-        self.tell(&mut plan, link);
-        if let Stp::On { forward_delay } = stp {
-            let seconds = forward_delay.div_ceil(50);
-            plan.consequences.push(format!("STP: nothing passes {port} for about {seconds} s"));
-        }
-        Ok(plan)
     }
 
-    fn delete(&self, name: IfName) -> Result<BridgePlan, Refusal> {
-        let bridge = self.bridge(name)?;
-        if let Some(network) = &bridge.network_name {
-            return self.refuse(
-                format!("network {network} uses it"),
-                format!("delete the network first: virt-net network delete {network}"),
-            );
-        }
-        let Some(link) = self.snapshot.link(bridge.index) else { return self.gone(name) };
-        let guests = bridge.ports.iter().find(|port| port.role != PortRole::Uplink);
-        if let Some(port) = guests {
-            let owner = port.guest.clone().unwrap_or_else(|| "a program".to_owned());
-            return self.refuse(
-                format!("{owner} is plugged into it ({})", port.name),
-                "plug its NIC elsewhere first: virt-net switch",
-            );
-        }
-        let add = Step::AddBridge { bridge: name, mac: bridge.mac, mtu: link.mtu, stp: stp_of(bridge) };
-        let mut plan = self.empty();
-        match bridge.ports.as_slice() {
-            [] if self.global_addresses(link).is_empty() => {
-                plan.steps = vec![Step::DeleteBridge { bridge: name }];
-                plan.undo = vec![add];
-                plan.after.absent = vec![name];
-            }
-            [] => {
-                return self.refuse("it has addresses and no port that could take them", "remove them first");
-            }
-            [port] => {
-                let port = port.name;
-                plan.steps = vec![
-                    Step::Move { from: name, to: port },
-                    Step::Detach { port },
-                    Step::DeleteBridge { bridge: name },
-                ];
-                plan.undo =
-                    vec![add, Step::Attach { port, bridge: name }, Step::Move { from: port, to: name }];
-                plan.after =
-                    Expect { masters: vec![(port, None)], absent: vec![name], ..self.addresses(link, port) };
-                plan.before = Expect { masters: vec![(port, Some(name))], ..self.addresses(link, name) };
-            }
-            _ => {
-                return self
-                    .refuse("it has several ports", "remove all but one: virt-net bridge remove-port");
+    /// The owner whose files and commands are used; `None`: the kernel alone is asked.
+    fn owner(&self, port: IfName) -> Result<Option<&Owner>, Refusal> {
+        let owners = &self.evidence.owners;
+        match self.want.persist() {
+            Lasting::Auto | Lasting::No => Ok(owners.first()),
+            Lasting::By(backend) => {
+                let is_it = |owner: &&Owner| owner.backend() == backend;
+                if let Some(owner) = owners.iter().find(is_it) {
+                    return Ok(Some(owner));
+                }
+                let nobody = || format!("nobody configures {port} at boot");
+                let found = owners.first().map_or_else(nobody, |owner| owner.words(port));
+                let reason = format!("{port} is not configured by {backend}: {found}");
+                self.refuse(reason, "use --persist auto, or none")
             }
         }
-        plan.gateways = self.gateways(link);
-        self.tell(&mut plan, link);
-        Ok(plan)
     }
 
-    fn add_port(&self, name: IfName, port: IfName) -> Result<BridgePlan, Refusal> {
-        let bridge = self.bridge(name)?;
-        let link = self.free_link(port)?;
-        if let Some(address) = self.global_addresses(link).first() {
-            return self.refuse(
-                format!("{port} has {address}, which a port cannot use"),
-                format!(
-                    "remove the address, or make a bridge over it: virt-net bridge create NAME --port {port}"
-                ),
-            );
+    /// The owner's steps take the place of the kernel's, whose way back stays as a last resort.
+    fn settle_with_owner(
+        &self,
+        plan: &mut BridgePlan,
+        port: IfName,
+        owner: Option<&Owner>,
+        setting: Setting,
+    ) {
+        if !setting.steps.is_empty() {
+            plan.steps = setting.steps;
+            let last_resort = std::mem::replace(&mut plan.undo, setting.undo);
+            plan.undo.push(Step::Settle);
+            plan.undo.extend(last_resort);
         }
-        let mut plan = self.empty();
-        plan.steps = vec![Step::Attach { port, bridge: name }];
-        plan.undo = vec![Step::Detach { port }];
-        plan.after.masters = vec![(port, Some(name))];
-        plan.before.masters = vec![(port, None)];
-        if bridge.uplinks().next().is_some() {
-            plan.consequences.push(
-                "the bridge then has two ways out: without STP that is a loop if both lead to the same switch"
-                    .to_owned(),
-            );
-        }
-        self.tell(&mut plan, link);
-        Ok(plan)
-    }
-
-    fn remove_port(&self, name: IfName, port: IfName) -> Result<BridgePlan, Refusal> {
-        let bridge = self.bridge(name)?;
-        let Some(found) = bridge.ports.iter().find(|found| found.name == port) else {
-            let ports: Vec<String> = bridge.ports.iter().map(|port| port.name.to_string()).collect();
-            return self
-                .refuse(format!("{port} is no port of it"), format!("its ports: {}", ports.join(", ")));
+        let Some(owner) = owner else {
+            plan.owner = format!("nobody configures {port} at boot");
+            plan.consequences
+                .push("it lasts until the next boot: no configuration file is changed".to_owned());
+            return;
         };
-        if let (PortRole::Guest, Some(guest)) = (found.role, &found.guest) {
-            return self
-                .refuse(format!("it is the NIC of {guest}"), "plug it elsewhere instead: virt-net switch");
+        plan.owner = owner.words(port);
+        if self.want.persist() == Lasting::No {
+            plan.consequences
+                .push("it lasts until the next boot: no configuration file is changed".to_owned());
+            plan.keep.retain(|step| !matches!(step, Step::PutBack { .. }));
+            plan.keep.extend(setting.keep.into_iter().filter(|step| *step == Step::EndCheckpoint));
+            return;
         }
-        let Some(link) = self.snapshot.link(bridge.index) else { return self.gone(name) };
-        let mut plan = self.empty();
-        plan.steps = vec![Step::Detach { port }];
-        plan.undo = vec![Step::Attach { port, bridge: name }];
-        plan.after.masters = vec![(port, None)];
-        plan.before.masters = vec![(port, Some(name))];
-        plan.gateways = self.gateways(link);
-        self.tell(&mut plan, link);
-        let others = bridge.uplinks().filter(|uplink| uplink.name != port).count();
-        if others == 0 {
-            plan.consequences.push(format!("{name} then has no way out of the host"));
-        }
-        Ok(plan)
+        plan.backend = Some(owner.backend());
+        plan.lasting = setting.lasting;
+        plan.keep.extend(setting.keep);
+        plan.consequences.extend(setting.told);
+        let (down, up) = setting.later;
+        plan.memory = Some(Memory { backend: owner.backend(), down, up });
     }
 
-    fn empty(&self) -> BridgePlan {
-        BridgePlan {
-            title: self.what.clone(),
-            steps: Vec::new(),
-            undo: Vec::new(),
-            after: Expect::default(),
-            before: Expect::default(),
-            gateways: Vec::new(),
-            risk: None,
-            consequences: Vec::new(),
-        }
+    /// A DHCP client in a process of its own runs on the other link then.
+    fn hand_over_client(&self, plan: &mut BridgePlan, from: IfName, to: IfName) {
+        let Some(client) = self.evidence.clients.first() else { return };
+        let old = client.argv.clone();
+        let new: Vec<String> = old.iter().map(|word| persist::renamed(word, from, to)).collect();
+        plan.consequences.push(format!("the DHCP client of {from} runs on {to} then: {}", new.join(" ")));
+        plan.steps.push(Step::MoveClient { from, to, argv: new });
+        plan.undo.push(Step::MoveClient { from: to, to: from, argv: old });
     }
 
-    fn gone<T>(&self, name: IfName) -> Result<T, Refusal> {
-        self.refuse(format!("there is no link {name}"), "look again: virt-net show bridges")
-    }
-
-    fn bridge(&self, name: IfName) -> Result<&Bridge, Refusal> {
-        match self.snapshot.bridge_named(name) {
-            Some(bridge) => Ok(bridge),
-            None if self.snapshot.link_named(name).is_some() => {
-                self.refuse(format!("{name} is no bridge"), "see the bridges: virt-net show bridges")
+    /// Another address than the NIC's, by the kernel alone: the old one goes when it is confirmed.
+    fn readdress(
+        &self,
+        plan: &mut BridgePlan,
+        link: &Link,
+        bridge: IfName,
+        address: Addressing,
+    ) -> Result<(), Refusal> {
+        let old = |is_v4: bool| -> Vec<Step> {
+            let same = |address: &ipnet::IpNet| address.addr().is_ipv4() == is_v4;
+            let addresses = self.global_addresses(link).into_iter().filter(same);
+            addresses.map(|address| Step::DropAddress { link: bridge, address }).collect()
+        };
+        match address {
+            Addressing::Move => {}
+            Addressing::Dhcp if !self.evidence.clients.is_empty() => {}
+            Addressing::Dhcp => {
+                let Some(argv) = self.evidence.client_command.clone() else {
+                    return self.refuse(
+                        "no DHCP client is installed",
+                        "install dhclient (isc-dhcp-client) or udhcpc",
+                    );
+                };
+                plan.steps.push(Step::Call { argv, failure: super::step::OnFailure::Stop });
+                plan.undo.insert(0, Step::StopClient { link: bridge });
+                // A client may take the old address away at once.
+                plan.after.addresses.retain(|(_, address)| !address.addr().is_ipv4());
+                plan.keep.extend(old(true));
             }
-            None => self.gone(name),
-        }
-    }
-
-    /// A link that may become a port.
-    fn free_link(&self, name: IfName) -> Result<&Link, Refusal> {
-        let Some(link) = self.snapshot.link_named(name) else { return self.gone(name) };
-        let master = link.master.and_then(|master| self.snapshot.link(master));
-        if let Some(master) = master {
-            return self.refuse(
-                format!("{name} is already a port of {}", master.name),
-                format!("use {}", master.name),
-            );
-        }
-        if std::str::from_utf8(name.as_bytes()).is_err() {
-            return self.refuse("its name is no text", "rename it first: ip link set");
-        }
-        if link.wireless {
-            return self.refuse(
-                "Wi-Fi carries only frames of its own MAC: guests behind a bridge would hear nothing",
-                "use a NAT or routed network",
-            );
-        }
-        match &link.kind {
-            _ if link.loopback => self.refuse("loopback cannot be a port", "choose a NIC"),
-            LinkKind::Bridge(_) => {
-                self.refuse(format!("{name} is a bridge itself"), "choose one of its ports")
+            Addressing::Static(given) => {
+                plan.steps.push(Step::AddAddress { link: bridge, address: given });
+                plan.undo.insert(0, Step::DropAddress { link: bridge, address: given });
+                plan.after.addresses.push((bridge, given));
+                plan.keep.extend(
+                    old(given.addr().is_ipv4()).into_iter().filter(
+                        |step| !matches!(step, Step::DropAddress { address, .. } if *address == given),
+                    ),
+                );
+                plan.consequences.push("the old address stays until it is confirmed".to_owned());
             }
-            LinkKind::Tun => self.refuse(format!("{name} carries no Ethernet frames"), "choose a NIC"),
-            LinkKind::Tap => self.refuse(format!("{name} is a guest's"), "plug its NIC: virt-net switch"),
-            LinkKind::Macvtap { .. } | LinkKind::Macvlan { .. } => {
-                self.refuse(format!("{name} only lends another link's frames"), "choose the link below it")
+        }
+        Ok(())
+    }
+
+    /// What must be on the bridge when its owner gives it an address.
+    fn expect_address(&self, plan: &mut BridgePlan, link: &Link, bridge: IfName, address: Addressing) {
+        let is_lasting = |wanted: &ipnet::IpNet| {
+            let of_link = self.snapshot.kernel.addresses.iter().filter(|found| found.index == link.index);
+            // Addresses that a router announces come back in their own time.
+            let mut same = of_link.filter(|found| found.address == *wanted);
+            same.any(|found| found.permanent || found.address.addr().is_ipv4())
+        };
+        plan.after.addresses.retain(|(_, wanted)| is_lasting(wanted));
+        plan.before.addresses.retain(|(_, wanted)| is_lasting(wanted));
+        match address {
+            Addressing::Move => {}
+            Addressing::Dhcp => {
+                plan.after.addresses.retain(|(_, wanted)| !wanted.addr().is_ipv4());
+                plan.after.leased.push(bridge);
             }
-            _ => self.without_macvtaps(link),
+            Addressing::Static(given) => {
+                let is_v4 = given.addr().is_ipv4();
+                plan.after.addresses.retain(|(_, wanted)| wanted.addr().is_ipv4() != is_v4);
+                plan.after.addresses.push((bridge, given));
+            }
         }
     }
 
-    /// The kernel refuses a port that has macvtaps or macvlans on top (`EBUSY`).
-    fn without_macvtaps<'a>(&self, link: &'a Link) -> Result<&'a Link, Refusal> {
-        let on_top: Vec<String> = self
-            .snapshot
-            .kernel
-            .links
-            .iter()
-            .filter(|other| other.lower == Some(link.index) && !other.lower_elsewhere)
-            .filter(|other| matches!(other.kind, LinkKind::Macvtap { .. } | LinkKind::Macvlan { .. }))
-            .map(|other| {
-                let nic = self.snapshot.nics.iter().find(|nic| nic.link == Some(other.index));
-                nic.map_or_else(|| other.name.to_string(), |nic| format!("{} ({})", nic.guest, other.name))
-            })
-            .collect();
-        if on_top.is_empty() {
-            return Ok(link);
-        }
-        self.refuse(
-            format!("macvtaps are on {}: {}", link.name, on_top.join(", ")),
-            "plug these NICs into a network first, and into the new bridge afterwards: virt-net switch",
-        )
+    /// The gateway that a given address can use: the one of now, where it is in the same subnet.
+    fn gateway_in(&self, link: &Link, address: Addressing) -> Option<IpAddr> {
+        let given = given(address)?;
+        let mut routes = picture::routes(self.snapshot, link);
+        routes.find_map(|route| {
+            route.gateway.filter(|gateway| route.destination.prefix_len() == 0 && given.contains(gateway))
+        })
     }
 
-    fn global_addresses(&self, link: &Link) -> Vec<ipnet::IpNet> {
+    fn restore(&self, link: &Link) -> Step {
         let of_link = self.snapshot.kernel.addresses.iter().filter(|address| address.index == link.index);
-        of_link.filter(|address| address.scope != "link").map(|address| address.address).collect()
-    }
-
-    /// The addresses of `link`, expected on `on`.
-    fn addresses(&self, link: &Link, on: IfName) -> Expect {
-        let addresses = self.global_addresses(link).into_iter().map(|address| (on, address)).collect();
-        Expect { addresses, ..Expect::default() }
-    }
-
-    /// Next hops over a link that have answered: they must answer afterwards too.
-    fn gateways(&self, link: &Link) -> Vec<IpAddr> {
-        let kernel = &self.snapshot.kernel;
-        let answered = |address: &IpAddr| {
-            kernel.neighbours.iter().any(|seen| {
-                seen.index == link.index
-                    && seen.address == *address
-                    && !matches!(seen.state.as_str(), "failed" | "incomplete")
-            })
-        };
-        let routes = kernel.routes.iter().filter(|route| route.oif == Some(link.index));
-        let mut gateways: Vec<IpAddr> = routes.filter_map(|route| route.gateway).filter(answered).collect();
-        gateways.sort();
-        gateways.dedup();
-        gateways
-    }
-
-    /// What comes of it for the session, the next boot and an address with an end.
-    fn tell(&self, plan: &mut BridgePlan, link: &Link) {
-        let host = &self.snapshot.host;
-        if let (Some(peer), Some(over)) = (host.ssh_peer, host.ssh_link)
-            && over == link.name
-        {
-            plan.risk = Some(format!("this path carries your session: {peer} → {over}"));
+        let lasting = of_link.filter(|address| address.permanent && address.scope != "link");
+        let routes = picture::routes(self.snapshot, link)
+            .filter(|route| !matches!(route.protocol.as_str(), "dhcp" | "ra"));
+        Step::Restore {
+            link: link.name,
+            addresses: lasting.map(|address| address.address).collect(),
+            routes: routes.cloned().collect(),
         }
-        let leased = self.snapshot.kernel.addresses.iter().find(|address| {
-            address.index == link.index && !address.permanent && address.address.addr().is_ipv4()
-        });
-        if let Some(leased) = leased {
-            plan.consequences.push(format!(
-                "{} is leased: it moves with its remaining time, but a DHCP client that runs on {} does not",
-                leased.address.addr(),
-                link.name
-            ));
-        }
-        plan.consequences.push("it lasts until the next boot: no configuration file is changed".to_owned());
     }
 }
 
-fn stp_of(bridge: &Bridge) -> Stp {
-    if bridge.info.stp { Stp::On { forward_delay: bridge.info.forward_delay } } else { Stp::Off }
+fn given(address: Addressing) -> Option<ipnet::IpNet> {
+    match address {
+        Addressing::Static(address) => Some(address),
+        Addressing::Move | Addressing::Dhcp => None,
+    }
+}
+
+/// How long nothing passes, by who does it.
+fn stall(plan: &BridgePlan, stp: Stp) -> String {
+    let base = if plan.steps.iter().any(|step| matches!(step, Step::MoveClient { .. } | Step::Checkpoint)) {
+        "1 to 3 s"
+    } else if plan.steps.iter().any(|step| matches!(step, Step::Call { .. })) {
+        "up to 1 s"
+    } else {
+        "a few milliseconds, no packet is lost"
+    };
+    match stp {
+        Stp::On { forward_delay } => {
+            format!("{base}; then about {} s until STP lets the port forward", forward_delay.div_ceil(50))
+        }
+        Stp::Off => base.to_owned(),
+    }
 }

@@ -2,7 +2,8 @@
 //! disk before the first step and at each turn.
 //!
 //! `bridge.json` is the record, `bridge.lock` is held by the agent as long as it lives, `bridge.answer`
-//! is what somebody wants of it.
+//! is what somebody wants of it, `bridge.checkpoint` names NetworkManager's, and `kept-BRIDGE.json` holds
+//! the files of a bridge that was kept, as they were before, for the day when it is deleted.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,8 +16,9 @@ use nix::fcntl::FlockArg;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::BridgePlan;
-use crate::model::Timestamp;
+use super::step::FileChange;
+use super::{BridgePlan, Memory};
+use crate::model::{IfName, Timestamp};
 
 /// Why the record cannot be kept; without it nothing is changed.
 #[derive(Debug, Error)]
@@ -45,12 +47,21 @@ pub enum Progress {
     /// Nothing was done yet.
     Prepared,
     /// The steps are being done and proven.
-    Applying,
+    Applying {
+        /// How many steps are done.
+        done: usize,
+        /// What is being done or waited for.
+        doing: String,
+    },
     /// Done and proven; taken back at `until` unless somebody confirms.
     Waiting {
         /// When.
         until: Timestamp,
+        /// What was seen to work.
+        proofs: Vec<String>,
     },
+    /// Confirmed: files for the next boot are being put in place. From here there is no way back.
+    Keeping,
     /// Kept.
     Confirmed,
     /// Being taken back.
@@ -93,6 +104,15 @@ pub struct Record {
     pub progress: Progress,
 }
 
+/// A bridge whose files virt-net wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Who reads them, and how it goes back at once.
+    pub memory: Memory,
+    /// The files, as they were before and since.
+    pub files: Vec<FileChange>,
+}
+
 /// What somebody wants of a change that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -121,6 +141,12 @@ impl Records {
     /// Where root keeps them.
     pub const DIRECTORY: &str = "/var/lib/virt-net";
 
+    /// Root's.
+    #[must_use]
+    pub fn host() -> Self {
+        Self::at(Path::new(Self::DIRECTORY))
+    }
+
     /// In this directory, which is made when something is written.
     #[must_use]
     pub fn at(directory: &Path) -> Self {
@@ -136,9 +162,62 @@ impl Records {
     /// The last change, whatever became of it; one of an earlier boot or an unreadable one is none.
     #[must_use]
     pub fn read(&self) -> Option<Record> {
+        self.read_any().filter(|record| record.boot == boot())
+    }
+
+    /// The last change of an earlier boot that had not come to its end.
+    #[must_use]
+    pub fn interrupted_by_reboot(&self) -> Option<Record> {
+        self.read_any().filter(|record| record.boot != boot() && !record.progress.is_final())
+    }
+
+    fn read_any(&self) -> Option<Record> {
         let text = fs::read(self.directory.join("bridge.json")).ok()?;
-        let record: Record = serde_json::from_slice(&text).ok()?;
-        (record.boot == boot()).then_some(record)
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// The files of a bridge that was kept.
+    #[must_use]
+    pub fn kept(&self, bridge: IfName) -> Option<Kept> {
+        let text = fs::read(self.kept_path(bridge)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Notes the files of a bridge that is kept, or forgets them with `None`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, bridge: IfName, kept: Option<&Kept>) -> Result<(), RecordError> {
+        let path = self.kept_path(bridge);
+        let Some(kept) = kept else {
+            let _ = fs::remove_file(&path);
+            return Ok(());
+        };
+        let text = serde_json::to_vec_pretty(kept).map_err(io::Error::from);
+        self.replace(&path, &text.map_err(failed("write", &path))?)
+    }
+
+    fn kept_path(&self, bridge: IfName) -> PathBuf {
+        self.directory.join(format!("kept-{bridge}.json"))
+    }
+
+    /// The path of NetworkManager's checkpoint, if there is one.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<String> {
+        fs::read_to_string(self.directory.join("bridge.checkpoint")).ok()
+    }
+
+    /// Notes NetworkManager's checkpoint, or forgets it with `None`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn note_checkpoint(&self, path: Option<&str>) -> Result<(), RecordError> {
+        let file = self.directory.join("bridge.checkpoint");
+        let Some(path) = path else {
+            let _ = fs::remove_file(&file);
+            return Ok(());
+        };
+        self.replace(&file, path.as_bytes())
     }
 
     /// Takes the right to change bridges: it lasts as long as this file, or a process that inherited it,

@@ -1,0 +1,102 @@
+//! WRITES. The course of a bridge's change, seen by whoever asked for it: begun, followed, answered.
+
+use std::time::Duration;
+
+use super::record::{Answer, Progress, Record, RecordError, Records};
+use super::{BridgePlan, agent, files};
+use crate::change::Refusal;
+use crate::source::now;
+
+/// Starts the change; from here on the agent carries it out, whatever becomes of this process.
+///
+/// # Errors
+/// A right, room on the disk or a writable file system is missing, or another change is under way:
+/// nothing was changed.
+pub fn begin(records: &Records, plan: BridgePlan, patience: Duration) -> Result<Record, Refusal> {
+    let what = plan.title.clone();
+    let refuse =
+        |reason: String, way_out: &str| Refusal { what: what.clone(), reason, way_out: way_out.to_owned() };
+    if !nix::unistd::geteuid().is_root() {
+        return Err(refuse("bridges are changed by root only".to_owned(), "run it with sudo"));
+    }
+    let lock = records.lock().map_err(|error| {
+        let way_out = match &error {
+            RecordError::Busy => "keep it with virt-net confirm, or take it back with virt-net rollback",
+            RecordError::Io { .. } => "make room, or make it writable",
+        };
+        refuse(error.to_string(), way_out)
+    })?;
+    let forget = |plan: &BridgePlan| plan.lasting.iter().for_each(files::unstage);
+    for file in &plan.lasting {
+        if let Err(error) = files::unchanged(file).and_then(|()| files::stage(file)) {
+            forget(&plan);
+            return Err(refuse(error.to_string(), "make room or make it writable, or use --persist none"));
+        }
+    }
+    let record = records.prepare(plan, patience, now()).map_err(|error| {
+        refuse(error.to_string(), "without the record nobody could take the change back: make room first")
+    });
+    let record = record?;
+    agent::start(records, lock).map_err(|error| {
+        forget(&record.plan);
+        refuse(format!("the process that would carry it out cannot be started: {error}"), "try again")
+    })?;
+    Ok(record)
+}
+
+/// Follows a change until `enough`; what an agent that died has left is finished.
+pub async fn follow(
+    records: &Records,
+    mut record: Record,
+    mut enough: impl FnMut(&Progress) -> bool,
+) -> Record {
+    const POLL: Duration = Duration::from_millis(100);
+    loop {
+        if let Some(recovered) = agent::recover(records).await {
+            record = recovered;
+        } else if let Some(read) = records.read().filter(|read| read.begun == record.begun) {
+            record = read;
+        }
+        if enough(&record.progress) {
+            return record;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Why an answer makes no sense now.
+#[must_use]
+pub fn unanswerable(record: Option<&Record>, answer: Answer) -> Option<&'static str> {
+    match record.map(|record| &record.progress) {
+        Some(Progress::Prepared | Progress::Applying { .. }) if answer == Answer::Confirm => {
+            Some("it is not done yet: it can be confirmed when it is seen to work")
+        }
+        Some(Progress::Keeping) if answer == Answer::Rollback => Some("it was confirmed just now"),
+        Some(progress) if !progress.is_final() => None,
+        _ => Some("nothing waits for a confirmation"),
+    }
+}
+
+/// A change and how it stands, in one line; the plan's text may be hostile.
+#[must_use]
+pub fn words(record: &Record) -> String {
+    let title = &record.plan.title;
+    match &record.progress {
+        Progress::Confirmed => match record.plan.backend {
+            Some(backend) => format!("kept, also at the next boot ({backend}): {title}"),
+            None => format!("kept until the next boot: {title}"),
+        },
+        Progress::RolledBack { why } => {
+            format!("taken back: {title}: {why}; the old state is seen in the kernel")
+        }
+        Progress::Failed { known } => format!("failed: {title}: {known}"),
+        Progress::Waiting { until, .. } => format!(
+            "waits for its confirmation: {title}; taken back in {} s unless you run: virt-net confirm",
+            until.millis_since(now()) / 1_000
+        ),
+        Progress::Prepared => format!("about to begin: {title}"),
+        Progress::Applying { doing, .. } => format!("under way: {title}: {doing}"),
+        Progress::Keeping => format!("confirmed, its files are being written: {title}"),
+        Progress::RollingBack { why } => format!("being taken back: {title}: {why}"),
+    }
+}

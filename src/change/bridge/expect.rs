@@ -1,0 +1,65 @@
+//! PURE. What the kernel must show when a change of a bridge is done, or undone.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{IfName, KernelFacts};
+
+/// What the kernel must show.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Expect {
+    /// Links and their bridge; a port must forward.
+    pub masters: Vec<(IfName, Option<IfName>)>,
+    /// Links and the addresses on them.
+    pub addresses: Vec<(IfName, IpNet)>,
+    /// Links that must have an IPv4 address that a DHCP server lends.
+    pub leased: Vec<IfName>,
+    /// Links that must not be there.
+    pub absent: Vec<IfName>,
+}
+
+impl Expect {
+    /// The first thing that is not as it must be, in words.
+    #[must_use]
+    pub fn missing(&self, kernel: &KernelFacts) -> Option<String> {
+        self.unsettled(kernel).or_else(|| {
+            let there = |name: &IfName| kernel.links.iter().any(|link| link.name == *name);
+            let found = self.absent.iter().find(|name| there(name));
+            found.map(|name| format!("{name} is still there"))
+        })
+    }
+
+    /// The same, without the links that must not be there.
+    #[must_use]
+    pub fn unsettled(&self, kernel: &KernelFacts) -> Option<String> {
+        let link = |name: IfName| kernel.links.iter().find(|link| link.name == name);
+        let master = self.masters.iter().find_map(|(port, bridge)| {
+            let Some(found) = link(*port) else { return Some(format!("{port} is not there")) };
+            let is = found.master.and_then(|index| kernel.links.iter().find(|link| link.index == index));
+            match (is.map(|link| link.name), bridge) {
+                (is, wanted) if is == *wanted && found.forwards() => None,
+                (is, wanted) if is == *wanted => Some(format!("port {port} does not forward yet")),
+                (_, Some(bridge)) => Some(format!("{port} is no port of {bridge}")),
+                (_, None) => Some(format!("{port} is still a port")),
+            }
+        });
+        let address = || {
+            self.addresses.iter().find_map(|(name, address)| {
+                let index = link(*name).map(|link| link.index);
+                let there = kernel.addresses.iter().any(|a| Some(a.index) == index && a.address == *address);
+                (!there).then(|| format!("{address} is not on {name}"))
+            })
+        };
+        let lease = || {
+            self.leased.iter().find_map(|name| {
+                let index = link(*name).map(|link| link.index);
+                let there = kernel
+                    .addresses
+                    .iter()
+                    .any(|a| Some(a.index) == index && a.address.addr().is_ipv4() && !a.permanent);
+                (!there).then(|| format!("no DHCP server has lent {name} an address yet"))
+            })
+        };
+        master.or_else(address).or_else(lease)
+    }
+}

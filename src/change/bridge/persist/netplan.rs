@@ -1,0 +1,213 @@
+//! PURE. netplan: the addressing lines of the NIC move, as they are, below a bridge of their own.
+//!
+//! ```text
+//!  network:                       network:
+//!    ethernets:                     bridges:
+//!      eth0:                          virbr1:
+//!        mtu: 1500                      interfaces: [eth0]
+//!        addresses: [10.0.0.8/16]       addresses: [10.0.0.8/16]
+//!                                   ethernets:
+//!                                     eth0:
+//!                                       mtu: 1500
+//!                                       dhcp4: false
+//! ```
+//! Lines are moved, not written anew, so that comments and keys nobody here knows survive. What is not
+//! written in blocks (`eth0: {dhcp4: true}`) is refused.
+
+use super::{Renderer, Setting, Spec, Text, call};
+use crate::change::bridge::Addressing;
+use crate::change::bridge::step::{FileChange, OnFailure, Step};
+
+/// Keys that belong to whoever has the address.
+const ADDRESSING: [&str; 24] = [
+    "addresses",
+    "dhcp4",
+    "dhcp6",
+    "dhcp4-overrides",
+    "dhcp6-overrides",
+    "dhcp-identifier",
+    "gateway4",
+    "gateway6",
+    "nameservers",
+    "routes",
+    "routing-policy",
+    "accept-ra",
+    "ipv6-privacy",
+    "ipv6-address-generation",
+    "ipv6-address-token",
+    "link-local",
+    "critical",
+    "optional-addresses",
+    "neigh-suppress",
+    "activation-mode",
+    "use-domains",
+    "ipv6-mtu",
+    "dhcp-timeout",
+    "ignore-carrier",
+];
+
+pub(super) fn create(
+    yaml: &Text,
+    renderer: Renderer,
+    generate: &[String],
+    spec: &Spec,
+) -> Result<Setting, String> {
+    let text = rewritten(&yaml.text, spec)
+        .ok_or_else(|| format!("{} does not name {} in blocks of lines", yaml.path.display(), spec.port))?;
+    let name = yaml.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // A file in /run goes before the one of the same name in /etc.
+    let volatile = FileChange {
+        path: format!("/run/netplan/{name}").into(),
+        before: None,
+        after: Some(text.clone()),
+        mode: 0o600,
+    };
+    let lasting = FileChange {
+        path: yaml.path.clone(),
+        before: Some(yaml.text.clone()),
+        after: Some(text),
+        mode: 0o600,
+    };
+    let apply = |failure: OnFailure| -> Vec<Step> {
+        let commands = match renderer {
+            Renderer::Networkd => vec![generate.to_vec(), call(&["networkctl", "reload"])],
+            Renderer::NetworkManager => vec![call(&["netplan", "apply"])],
+        };
+        commands.into_iter().map(|argv| Step::Call { argv, failure }).collect()
+    };
+    let mut steps = vec![Step::Put { file: volatile.clone() }];
+    steps.extend(apply(OnFailure::Stop));
+    let mut undo = vec![Step::PutBack { file: volatile.clone() }];
+    // What was made from the file in /run and is the same as from the one in /etc stays.
+    let keep = undo.clone();
+    undo.extend(apply(OnFailure::GoOn));
+    Ok(Setting { steps, undo, lasting: vec![lasting], keep, ..Setting::default() })
+}
+
+/// A line of a block: its indentation and its key; `None` for an empty line or a comment.
+fn key(line: &str) -> Option<(usize, &str)> {
+    let trimmed = line.trim_start();
+    if trimmed.is_empty() || trimmed.starts_with('#') {
+        return None;
+    }
+    let key = trimmed.split_once(':').map_or("", |(key, _)| key.trim_matches(['"', '\'']));
+    Some((line.len() - trimmed.len(), key))
+}
+
+/// The lines `from..` that are deeper than `indent`, with the comments and empty lines between them.
+fn block_end(lines: &[&str], from: usize, indent: usize) -> usize {
+    let mut end = from;
+    for (at, line) in lines.iter().enumerate().skip(from) {
+        match key(line) {
+            Some((depth, _)) if depth <= indent && !is_item(line, depth, indent) => break,
+            Some(_) => end = at + 1,
+            None => {}
+        }
+    }
+    end
+}
+
+/// `- 10.0.0.8/16` at the depth of its key is still that key's.
+fn is_item(line: &str, depth: usize, indent: usize) -> bool {
+    depth == indent && line.trim_start().starts_with("- ")
+}
+
+/// The position and depth of `name:` as an opened block within `from..to`.
+fn find(lines: &[&str], from: usize, to: usize, name: &str) -> Option<(usize, usize)> {
+    let depth = lines.get(from..to)?.iter().find_map(|line| key(line))?.0;
+    (from..to).find_map(|at| {
+        let line = lines.get(at)?;
+        let opens = line.split('#').next().unwrap_or_default().trim_end().ends_with(':');
+        (key(line) == Some((depth, name)) && opens).then_some((at, depth))
+    })
+}
+
+fn rewritten(text: &str, spec: &Spec) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let (network, network_depth) = find(&lines, 0, lines.len(), "network")?;
+    let network_end = block_end(&lines, network + 1, network_depth);
+    let (ethernets, depth) = find(&lines, network + 1, network_end, "ethernets")?;
+    let ethernets_end = block_end(&lines, ethernets + 1, depth);
+    let (nic, nic_depth) = find(&lines, ethernets + 1, ethernets_end, &spec.port.to_string())?;
+    let nic_end = block_end(&lines, nic + 1, nic_depth);
+    let (moving, staying, inner) = parted(lines.get(nic + 1..nic_end)?, spec)?;
+
+    let indent = |depth: usize| " ".repeat(depth);
+    let mut bridge = vec![format!("{}{}:", indent(nic_depth), spec.bridge)];
+    bridge.extend(settings(spec).into_iter().map(|line| format!("{}{line}", indent(inner))));
+    bridge.extend(moving);
+    let bridges = find(&lines, network + 1, network_end, "bridges");
+    let mut out: Vec<String> = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        match bridges {
+            None if at == ethernets => {
+                out.push(format!("{}{}", indent(depth), spec.mark()));
+                out.push(format!("{}bridges:", indent(depth)));
+                out.extend(bridge.iter().cloned());
+                out.push((*line).to_owned());
+            }
+            Some((bridges, _)) if at == bridges => {
+                out.push((*line).to_owned());
+                out.push(format!("{}{}", indent(nic_depth), spec.mark()));
+                out.extend(bridge.iter().cloned());
+            }
+            _ if at == nic => {
+                out.push((*line).to_owned());
+                out.extend(staying.iter().cloned());
+                out.push(format!("{}dhcp4: false", indent(inner)));
+                out.push(format!("{}dhcp6: false", indent(inner)));
+            }
+            _ if (nic + 1..nic_end).contains(&at) => {}
+            _ => out.push((*line).to_owned()),
+        }
+    }
+    Some(out.iter().map(|line| line.clone() + "\n").collect())
+}
+
+/// The lines below the NIC: those that go to the bridge, those that stay, and their depth.
+fn parted(lines: &[&str], spec: &Spec) -> Option<(Vec<String>, Vec<String>, usize)> {
+    let inner = lines.iter().find_map(|line| key(line))?.0;
+    let (mut moving, mut staying, mut pending) = (Vec::new(), Vec::new(), Vec::new());
+    let mut moves = false;
+    let mut drops = false;
+    for line in lines {
+        match key(line) {
+            None => {
+                // A comment belongs to the key below it.
+                pending.push((*line).to_owned());
+                continue;
+            }
+            Some((depth, name)) if depth == inner && !line.trim_start().starts_with("- ") => {
+                moves = ADDRESSING.contains(&name);
+                let fixed = matches!(name, "addresses" | "dhcp4" | "gateway4")
+                    || name == "routes" && spec.gateway.is_some();
+                drops = fixed && spec.address != Addressing::Move;
+            }
+            Some(_) => {}
+        }
+        let to = if moves { &mut moving } else { &mut staying };
+        to.append(&mut pending);
+        if !drops {
+            to.push((*line).to_owned());
+        }
+    }
+    staying.append(&mut pending);
+    Some((moving, staying, inner))
+}
+
+fn settings(spec: &Spec) -> Vec<String> {
+    let mut lines = vec![format!("interfaces: [{}]", spec.port)];
+    lines.extend(spec.mac.map(|mac| format!("macaddress: {mac}")));
+    lines.push("parameters:".to_owned());
+    lines.push(format!("  stp: {}", spec.stp.seconds() > 0));
+    lines.push(format!("  forward-delay: {}", spec.stp.seconds()));
+    match spec.address {
+        Addressing::Move => {}
+        Addressing::Dhcp => lines.push("dhcp4: true".to_owned()),
+        Addressing::Static(address) => {
+            lines.push(format!("addresses: [{address}]"));
+            lines.extend(spec.gateway.map(|gateway| format!("routes: [{{to: default, via: {gateway}}}]")));
+        }
+    }
+    lines
+}

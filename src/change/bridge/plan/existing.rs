@@ -1,0 +1,195 @@
+//! PURE. Changes of a bridge that is there: deleted, one port more, one port less.
+
+use super::{Planner, stall};
+use crate::change::Refusal;
+use crate::change::bridge::Addressing;
+use crate::change::bridge::{BridgePlan, Expect, FileChange, Lasting, Memory, Step, Stp, picture};
+use crate::model::IfName;
+use crate::model::snapshot::{Bridge, PortRole};
+
+impl Planner<'_> {
+    pub(super) fn delete(&self, name: IfName) -> Result<BridgePlan, Refusal> {
+        let bridge = self.bridge(name)?;
+        if let Some(network) = &bridge.network_name {
+            return self.refuse(
+                format!("network {network} uses it"),
+                format!("delete the network first: virt-net network delete {network}"),
+            );
+        }
+        let Some(link) = self.snapshot.link(bridge.index) else { return self.gone(name) };
+        let guests = bridge.ports.iter().find(|port| port.role != PortRole::Uplink);
+        if let Some(port) = guests {
+            let owner = port.guest.clone().unwrap_or_else(|| "a program".to_owned());
+            return self.refuse(
+                format!("{owner} is plugged into it ({})", port.name),
+                "plug its NIC elsewhere first: virt-net switch",
+            );
+        }
+        let add = Step::AddBridge { bridge: name, mac: bridge.mac, mtu: link.mtu, stp: stp_of(bridge) };
+        let mut plan = self.empty();
+        match bridge.ports.as_slice() {
+            [] if self.global_addresses(link).is_empty() => {
+                plan.steps = vec![Step::DeleteBridge { bridge: name }];
+                plan.undo = vec![add];
+                plan.after.absent = vec![name];
+            }
+            [] => {
+                return self.refuse("it has addresses and no port that could take them", "remove them first");
+            }
+            [port] => {
+                let port = port.name;
+                plan.steps = vec![
+                    Step::Move { from: name, to: port },
+                    Step::Detach { port },
+                    Step::DeleteBridge { bridge: name },
+                ];
+                plan.undo =
+                    vec![add, Step::Attach { port, bridge: name }, Step::Move { from: port, to: name }];
+                plan.after =
+                    Expect { masters: vec![(port, None)], absent: vec![name], ..self.addresses(link, port) };
+                plan.before = Expect { masters: vec![(port, Some(name))], ..self.addresses(link, name) };
+                plan.undo.push(self.restore(link));
+            }
+            _ => {
+                return self
+                    .refuse("it has several ports", "remove all but one: virt-net bridge remove-port");
+            }
+        }
+        plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
+        plan.gateways = self.gateways(link);
+        if let [port] = bridge.ports.as_slice() {
+            self.hand_over_client(&mut plan, name, port.name);
+        }
+        self.forget(&mut plan, name)?;
+        plan.stall = stall(&plan, Stp::Off);
+        self.tell(&mut plan, link);
+        Ok(plan)
+    }
+
+    /// The files of a bridge become what they were before virt-net made it.
+    fn forget(&self, plan: &mut BridgePlan, bridge: IfName) -> Result<(), Refusal> {
+        let owner = self.evidence.owners.first();
+        if let Some(owner) = owner {
+            plan.owner = owner.words(bridge);
+        }
+        let Some(kept) = &self.evidence.kept else {
+            return match owner {
+                Some(owner) if self.want.persist() != Lasting::No => self.refuse(
+                    format!("{}, and not in files that virt-net wrote", owner.words(bridge)),
+                    "take it out of there by hand, or delete it until the next boot: --persist none",
+                ),
+                _ => {
+                    plan.owner = format!("nobody makes {bridge} at boot");
+                    plan.consequences.push("no configuration file is changed".to_owned());
+                    Ok(())
+                }
+            };
+        };
+        let Memory { backend, down, up } = &kept.memory;
+        plan.owner = format!("{backend} makes {bridge} at boot, from files that virt-net wrote");
+        if !down.is_empty() {
+            let kernel = std::mem::replace(&mut plan.steps, down.clone());
+            plan.steps.push(Step::Settle);
+            plan.steps.extend(kernel);
+            let kernel = std::mem::replace(&mut plan.undo, up.clone());
+            plan.undo.push(Step::Settle);
+            plan.undo.extend(kernel);
+        }
+        if self.want.persist() == Lasting::No {
+            plan.consequences.push(format!("{backend} makes it again at the next boot"));
+            return Ok(());
+        }
+        let edited = kept.files.iter().zip(&self.evidence.kept_now).find(|(file, now)| file.after != **now);
+        if let Some((file, _)) = edited {
+            return self.refuse(
+                format!("{} was changed after virt-net wrote it", file.path.display()),
+                format!("take {bridge} out of it by hand, and delete the bridge with --persist none"),
+            );
+        }
+        let back = |file: &FileChange| FileChange {
+            before: file.after.clone(),
+            after: file.before.clone(),
+            ..file.clone()
+        };
+        plan.lasting = kept.files.iter().rev().map(back).collect();
+        plan.keep = down.iter().filter(|step| step.is_reload()).cloned().collect();
+        plan.backend = Some(*backend);
+        plan.memory = Some(kept.memory.clone());
+        Ok(())
+    }
+
+    pub(super) fn add_port(&self, name: IfName, port: IfName) -> Result<BridgePlan, Refusal> {
+        let bridge = self.bridge(name)?;
+        let link = self.free_link(port)?;
+        if let Some(address) = self.global_addresses(link).first() {
+            return self.refuse(
+                format!("{port} has {address}, which a port cannot use"),
+                format!(
+                    "remove the address, or make a bridge over it: virt-net bridge create NAME --port {port}"
+                ),
+            );
+        }
+        let mut plan = self.empty();
+        plan.steps = vec![Step::Attach { port, bridge: name }];
+        plan.undo = vec![Step::Detach { port }];
+        plan.after.masters = vec![(port, Some(name))];
+        plan.before.masters = vec![(port, None)];
+        if bridge.uplinks().next().is_some() {
+            plan.consequences.push(
+                "the bridge then has two ways out: without STP that is a loop if both lead to the same switch"
+                    .to_owned(),
+            );
+        }
+        self.until_boot(&mut plan, name)?;
+        self.tell(&mut plan, link);
+        Ok(plan)
+    }
+
+    /// Ports are added and removed until the next boot.
+    fn until_boot(&self, plan: &mut BridgePlan, bridge: IfName) -> Result<(), Refusal> {
+        if let Lasting::By(backend) = self.want.persist() {
+            return self.refuse(
+                format!("virt-net does not write the ports of {bridge} into the files of {backend}"),
+                "add it there by hand, or use --persist none",
+            );
+        }
+        plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
+        "nothing stalls".clone_into(&mut plan.stall);
+        plan.owner = self.evidence.owners.first().map_or_else(String::new, |owner| {
+            self.want.port().map_or_else(String::new, |port| owner.words(port))
+        });
+        plan.consequences.push("it lasts until the next boot: no configuration file is changed".to_owned());
+        Ok(())
+    }
+
+    pub(super) fn remove_port(&self, name: IfName, port: IfName) -> Result<BridgePlan, Refusal> {
+        let bridge = self.bridge(name)?;
+        let Some(found) = bridge.ports.iter().find(|found| found.name == port) else {
+            let ports: Vec<String> = bridge.ports.iter().map(|port| port.name.to_string()).collect();
+            return self
+                .refuse(format!("{port} is no port of it"), format!("its ports: {}", ports.join(", ")));
+        };
+        if let (PortRole::Guest, Some(guest)) = (found.role, &found.guest) {
+            return self
+                .refuse(format!("it is the NIC of {guest}"), "plug it elsewhere instead: virt-net switch");
+        }
+        let Some(link) = self.snapshot.link(bridge.index) else { return self.gone(name) };
+        let mut plan = self.empty();
+        plan.steps = vec![Step::Detach { port }];
+        plan.undo = vec![Step::Attach { port, bridge: name }];
+        plan.after.masters = vec![(port, None)];
+        plan.before.masters = vec![(port, Some(name))];
+        plan.gateways = self.gateways(link);
+        self.until_boot(&mut plan, name)?;
+        self.tell(&mut plan, link);
+        let others = bridge.uplinks().filter(|uplink| uplink.name != port).count();
+        if others == 0 {
+            plan.consequences.push(format!("{name} then has no way out of the host"));
+        }
+        Ok(plan)
+    }
+}
+
+fn stp_of(bridge: &Bridge) -> Stp {
+    if bridge.info.stp { Stp::On { forward_delay: bridge.info.forward_delay } } else { Stp::Off }
+}

@@ -1,0 +1,150 @@
+//! PURE. What may become a port, what a link has, and what comes of a change for the people on it.
+
+use std::net::IpAddr;
+
+use super::Planner;
+use crate::change::Refusal;
+use crate::change::bridge::{BridgePlan, Expect, Step};
+use crate::model::IfName;
+use crate::model::kernel::{Link, LinkKind};
+use crate::model::snapshot::Bridge;
+
+impl Planner<'_> {
+    pub(super) fn empty(&self) -> BridgePlan {
+        BridgePlan {
+            title: self.what.clone(),
+            bridge: self.want.bridge(),
+            steps: Vec::new(),
+            undo: Vec::new(),
+            lasting: Vec::new(),
+            keep: Vec::new(),
+            memory: None,
+            backend: None,
+            owner: String::new(),
+            after: Expect::default(),
+            before: Expect::default(),
+            gateways: Vec::new(),
+            risk: None,
+            stall: String::new(),
+            picture: Vec::new(),
+            consequences: Vec::new(),
+        }
+    }
+
+    pub(super) fn gone<T>(&self, name: IfName) -> Result<T, Refusal> {
+        self.refuse(format!("there is no link {name}"), "look again: virt-net show bridges")
+    }
+
+    pub(super) fn bridge(&self, name: IfName) -> Result<&Bridge, Refusal> {
+        match self.snapshot.bridge_named(name) {
+            Some(bridge) => Ok(bridge),
+            None if self.snapshot.link_named(name).is_some() => {
+                self.refuse(format!("{name} is no bridge"), "see the bridges: virt-net show bridges")
+            }
+            None => self.gone(name),
+        }
+    }
+
+    /// A link that may become a port.
+    pub(super) fn free_link(&self, name: IfName) -> Result<&Link, Refusal> {
+        let Some(link) = self.snapshot.link_named(name) else { return self.gone(name) };
+        let master = link.master.and_then(|master| self.snapshot.link(master));
+        if let Some(master) = master {
+            return self.refuse(
+                format!("{name} is already a port of {}", master.name),
+                format!("use {}", master.name),
+            );
+        }
+        if std::str::from_utf8(name.as_bytes()).is_err() {
+            return self.refuse("its name is no text", "rename it first: ip link set");
+        }
+        if link.wireless {
+            return self.refuse(
+                "Wi-Fi carries only frames of its own MAC: guests behind a bridge would hear nothing",
+                "use a NAT or routed network",
+            );
+        }
+        match &link.kind {
+            _ if link.loopback => self.refuse("loopback cannot be a port", "choose a NIC"),
+            LinkKind::Bridge(_) => {
+                self.refuse(format!("{name} is a bridge itself"), "choose one of its ports")
+            }
+            LinkKind::Tun => self.refuse(format!("{name} carries no Ethernet frames"), "choose a NIC"),
+            LinkKind::Tap => self.refuse(format!("{name} is a guest's"), "plug its NIC: virt-net switch"),
+            LinkKind::Macvtap { .. } | LinkKind::Macvlan { .. } => {
+                self.refuse(format!("{name} only lends another link's frames"), "choose the link below it")
+            }
+            _ => self.without_macvtaps(link),
+        }
+    }
+
+    /// The kernel refuses a port that has macvtaps or macvlans on top (`EBUSY`).
+    fn without_macvtaps<'a>(&self, link: &'a Link) -> Result<&'a Link, Refusal> {
+        let on_top: Vec<String> = self
+            .snapshot
+            .kernel
+            .links
+            .iter()
+            .filter(|other| other.lower == Some(link.index) && !other.lower_elsewhere)
+            .filter(|other| matches!(other.kind, LinkKind::Macvtap { .. } | LinkKind::Macvlan { .. }))
+            .map(|other| {
+                let nic = self.snapshot.nics.iter().find(|nic| nic.link == Some(other.index));
+                nic.map_or_else(|| other.name.to_string(), |nic| format!("{} ({})", nic.guest, other.name))
+            })
+            .collect();
+        if on_top.is_empty() {
+            return Ok(link);
+        }
+        self.refuse(
+            format!("macvtaps are on {}: {}", link.name, on_top.join(", ")),
+            "plug these NICs into a network first, and into the new bridge afterwards: virt-net switch",
+        )
+    }
+
+    pub(super) fn global_addresses(&self, link: &Link) -> Vec<ipnet::IpNet> {
+        let of_link = self.snapshot.kernel.addresses.iter().filter(|address| address.index == link.index);
+        of_link.filter(|address| address.scope != "link").map(|address| address.address).collect()
+    }
+
+    /// The addresses of `link`, expected on `on`.
+    pub(super) fn addresses(&self, link: &Link, on: IfName) -> Expect {
+        let addresses = self.global_addresses(link).into_iter().map(|address| (on, address)).collect();
+        Expect { addresses, ..Expect::default() }
+    }
+
+    /// Next hops over a link that have answered: they must answer afterwards too.
+    pub(super) fn gateways(&self, link: &Link) -> Vec<IpAddr> {
+        let kernel = &self.snapshot.kernel;
+        let answered = |address: &IpAddr| {
+            kernel.neighbours.iter().any(|seen| {
+                seen.index == link.index
+                    && seen.address == *address
+                    && !matches!(seen.state.as_str(), "failed" | "incomplete")
+            })
+        };
+        let routes = kernel.routes.iter().filter(|route| route.oif == Some(link.index));
+        let mut gateways: Vec<IpAddr> = routes.filter_map(|route| route.gateway).filter(answered).collect();
+        gateways.sort();
+        gateways.dedup();
+        gateways
+    }
+
+    /// What comes of it for the session and for names.
+    pub(super) fn tell(&self, plan: &mut BridgePlan, link: &Link) {
+        let host = &self.snapshot.host;
+        if let (Some(peer), Some(over)) = (host.ssh_peer, host.ssh_link)
+            && over == link.name
+        {
+            plan.risk = Some(format!("this path carries your session: {peer} → {over}"));
+        }
+        if let Some(resolver) = &self.evidence.resolver
+            && plan.backend.is_none()
+            && plan.steps.iter().any(|step| matches!(step, Step::Move { .. }))
+        {
+            plan.consequences.push(format!(
+                "{resolver} asks the name servers of {}: give them to the new link as well",
+                link.name
+            ));
+        }
+    }
+}
