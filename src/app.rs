@@ -2,6 +2,7 @@
 //! an event into a new state and effects. No I/O, no clock (time comes in with events), no ratatui.
 
 pub mod action;
+pub mod findings;
 pub mod form;
 pub mod forms;
 pub mod job;

@@ -32,13 +32,13 @@ mod subnet_overlap;
 mod tap_down;
 mod tap_orphaned;
 mod uplink_no_carrier;
+mod watch;
 mod wifi_uplink;
-
-use std::sync::Arc;
 
 use serde::Serialize;
 
 pub use finding::{Evidence, Finding, Fix, Remedy, Severity, Subject};
+pub use watch::Watch;
 
 use crate::model::{Snapshot, SourceState};
 
@@ -243,6 +243,31 @@ impl Report {
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
+
+    /// `1 error, 2 warnings`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let words: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
+            .into_iter()
+            .map(|severity| (self.count(severity), severity.word()))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
+            .collect();
+        if words.is_empty() { "nothing is wrong".to_owned() } else { words.join(", ") }
+    }
+
+    /// What could not be checked, once per reason.
+    #[must_use]
+    pub fn unchecked_by_reason(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for one in &self.unchecked {
+            match reasons.iter_mut().find(|(why, _)| *why == one.why) {
+                Some((_, checks)) => checks.push(one.check),
+                None => reasons.push((&one.why, vec![one.check])),
+            }
+        }
+        reasons
+    }
 }
 
 /// Makes these checks; all of them if none is named.
@@ -295,38 +320,4 @@ fn processes_missing(snapshot: &Snapshot) -> Option<String> {
         .dnsmasq
         .is_none()
         .then(|| "processes of other users are hidden (hidepid); run as root".to_owned())
-}
-
-/// The last report, made again only when what it rests on was read again and differs.
-#[derive(Debug, Clone, Default)]
-pub struct Watch {
-    rests_on: Option<Arc<Snapshot>>,
-    report: Arc<Report>,
-}
-
-impl Watch {
-    /// Takes a new snapshot; whether the report was made again. Counters and rates alone are no reason.
-    pub fn follow(&mut self, snapshot: &Arc<Snapshot>) -> bool {
-        if self.rests_on.as_ref().is_some_and(|before| same_ground(before, snapshot)) {
-            return false;
-        }
-        self.report = Arc::new(examine(snapshot, &[]));
-        self.rests_on = Some(Arc::clone(snapshot));
-        true
-    }
-
-    /// What was found.
-    #[must_use]
-    pub const fn report(&self) -> &Arc<Report> {
-        &self.report
-    }
-}
-
-fn same_ground(a: &Snapshot, b: &Snapshot) -> bool {
-    a.structure == b.structure
-        && a.health == b.health
-        && Arc::ptr_eq(&a.facts.libvirt, &b.facts.libvirt)
-        && Arc::ptr_eq(&a.facts.kernel, &b.facts.kernel)
-        && Arc::ptr_eq(&a.facts.services, &b.facts.services)
-        && a.seen == b.seen
 }

@@ -23,6 +23,7 @@ use ratatui::widgets::{Paragraph, Widget as _};
 
 use crate::app::action::ACTIONS;
 use crate::app::{App, Pane, RowId};
+use crate::doctor::Severity;
 use crate::model::{Snapshot, SourceState, Timestamp};
 
 use self::glyphs::Glyphs;
@@ -54,7 +55,7 @@ pub fn draw(app: &App, theme: Theme, glyphs: Glyphs, frame: &mut Frame<'_>) {
     }
 }
 
-/// ` virt-net  kvm1  qemu:///system    libvirt ● kernel ● firewall ●   3 guests 4 NICs   14:03:22`
+/// ` virt-net  kvm1  qemu:///system    libvirt ● kernel ● firewall ●  ✖ 1  ▲ 2  3 guests 4 NICs   14:03:22`
 fn draw_header(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let snapshot = app.snapshot();
     let mut left = vec![
@@ -81,6 +82,13 @@ fn draw_header(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         ("firewall", &snapshot.health.firewall),
     ] {
         right.extend(health(name, state, app.now, theme));
+    }
+    for severity in [Severity::Error, Severity::Warning] {
+        let count = app.doctor.report().count(severity);
+        if count > 0 {
+            let style = theme.style(overlays::doctor::role(severity));
+            right.push(Span::styled(format!("  {} {count}", severity.glyph()), style));
+        }
     }
     let guests = snapshot.libvirt.guests.len();
     let nics = snapshot.nics.len();

@@ -85,6 +85,12 @@ pub enum Action {
     Model,
     /// Link bounce.
     Bounce,
+    /// What is wrong.
+    Doctor,
+    /// From a finding to its row.
+    Jump,
+    /// What mends it.
+    Fix,
     /// Whole diff.
     Diff,
     /// Commands.
@@ -112,6 +118,8 @@ pub enum Context {
     Confirm,
     /// The steps of a change.
     Steps,
+    /// What is wrong.
+    Doctor,
 }
 
 impl Context {
@@ -128,6 +136,7 @@ impl Context {
             Self::Switch => "the switch form",
             Self::Confirm => "a question",
             Self::Steps => "a change and its steps",
+            Self::Doctor => "the doctor's findings",
         }
     }
 }
@@ -146,6 +155,7 @@ impl Context {
             Self::Switch => &[Self::Switch, Self::Everywhere],
             Self::Confirm => &[Self::Confirm, Self::Scroll, Self::Everywhere],
             Self::Steps => &[Self::Steps, Self::Scroll, Self::Everywhere],
+            Self::Doctor => &[Self::Doctor, Self::Everywhere],
         }
     }
 }
@@ -186,6 +196,7 @@ pub const ACTIONS: &[Spec] = &[
     ),
     spec(Context::Panes, Action::Detail, &["Enter"], "details", "all about the row"),
     spec(Context::Panes, Action::Menu, &["a"], "actions", "all that can be done with the row"),
+    spec(Context::Panes, Action::Doctor, &["d"], "doctor", "what is wrong, why, and what mends it"),
     spec(Context::Panes, Action::Undo, &["u"], "undo", "take the last change back, with a preview"),
     spec(Context::Panes, Action::Mark, &["x"], "", "mark the NIC; s switches all marked ones together"),
     spec(Context::Panes, Action::MarkAll, &["X"], "", "mark all NICs of the same place, or none"),
@@ -219,6 +230,13 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Everywhere, Action::Repaint, &["Ctrl-l"], "", "draw the screen anew"),
     spec(Context::Everywhere, Action::Suspend, &["Ctrl-z"], "", "suspend; fg comes back"),
     spec(Context::Panes, Action::Quit, &["q", "Ctrl-c"], "quit", "quit; a running change is finished first"),
+    spec(Context::Doctor, Action::Fix, &["f"], "fix", "mend it: preview first"),
+    spec(Context::Doctor, Action::Jump, &["Enter"], "go there", "to the row it is about; d comes back"),
+    spec(Context::Doctor, Action::Close, &["Esc", "q", "d"], "close", "close"),
+    spec(Context::Doctor, Action::Up, &["Up", "k"], "", "finding above"),
+    spec(Context::Doctor, Action::Down, &["Down", "j"], "", "finding below"),
+    spec(Context::Doctor, Action::PageUp, &["PageUp", "Ctrl-b"], "", "its text: a page up"),
+    spec(Context::Doctor, Action::PageDown, &["PageDown", "Ctrl-f", "Space"], "", "its text: a page down"),
     spec(Context::Text, Action::Close, &["Esc", "q", "Enter"], "close", "close"),
     spec(Context::Scroll, Action::Up, &["Up", "k"], "scroll", "scroll up"),
     spec(Context::Scroll, Action::Down, &["Down", "j"], "", "scroll down"),

@@ -3,10 +3,12 @@
 
 use super::forms::FormKind;
 use super::job::{Job, Planned};
+use super::remedy;
 use super::rows::RowId;
 use crate::change::network::NetworkWant;
 use crate::change::splice::LinkState;
 use crate::change::{Power, Refusal, When, network, nic, power};
+use crate::doctor::{Finding, Remedy};
 use crate::model::{DomainId, NetworkId, NicId, Snapshot};
 
 /// What a line of the menu does.
@@ -30,6 +32,8 @@ pub enum Deed {
     Power(DomainId, Power),
     /// Something with a network.
     Network(NetworkDeed, NetworkId),
+    /// What mends a finding.
+    Fix(Remedy),
 }
 
 /// What can be done with a network without a form.
@@ -60,6 +64,7 @@ impl Deed {
             Self::DiscardPending(id) => nic::discard_pending(snapshot, *id).map(Job::from),
             Self::Power(id, what) => power::plan(snapshot, *id, *what).map(Job::from),
             Self::Network(what, id) => of_network(snapshot, *what, *id),
+            Self::Fix(remedy) => remedy::plan(snapshot, remedy),
         })
     }
 }
@@ -129,6 +134,18 @@ impl Menu {
         let title = title.unwrap_or_else(|| "this host".to_owned());
         let cursor = items.iter().position(|item| item.obstacle.is_none()).unwrap_or(0);
         (!items.is_empty()).then_some(Self { title, items, cursor })
+    }
+
+    /// The ways to mend a finding that virt-net can go itself.
+    #[must_use]
+    pub fn of_fixes(snapshot: &Snapshot, finding: &Finding) -> Self {
+        let ways = finding.fixes.iter().filter_map(|fix| Some((&fix.words, fix.remedy.as_ref()?)));
+        let items = ways.zip('1'..='9').map(|((words, remedy), key)| {
+            let deed = Deed::Fix(remedy.clone());
+            let obstacle = deed.plan(snapshot).and_then(Result::err).map(|refusal| refusal.reason);
+            Item { key, text: words.clone(), deed, obstacle }
+        });
+        Self { title: finding.title.clone(), items: items.collect(), cursor: 0 }
     }
 
     /// Moves the cursor.

@@ -11,6 +11,7 @@ use super::menu::Menu;
 use super::rows::{self, RowId};
 use crate::app::Context;
 use crate::change::Outcome;
+use crate::doctor::{Subject, Watch};
 use crate::model::{NicId, Snapshot, Timestamp};
 
 /// The panes, in the order of their numbers.
@@ -160,6 +161,11 @@ pub enum Overlay {
         /// First line shown.
         scroll: usize,
     },
+    /// What is wrong.
+    Doctor {
+        /// First line shown of the finding's text.
+        scroll: usize,
+    },
     /// Messages so far.
     Messages {
         /// First line shown.
@@ -177,6 +183,7 @@ impl Overlay {
             | Self::Detail { scroll, .. }
             | Self::Messages { scroll }
             | Self::Confirm { scroll, .. }
+            | Self::Doctor { scroll }
             | Self::Steps { scroll } => Some(scroll),
             Self::Form(form) => Some(&mut form.scroll),
             Self::Switch(form) => Some(&mut form.scroll),
@@ -194,6 +201,7 @@ impl Overlay {
             Self::Switch(_) => Context::Switch,
             Self::Confirm { .. } | Self::QuitWhileChanging => Context::Confirm,
             Self::Steps { .. } => Context::Steps,
+            Self::Doctor { .. } => Context::Doctor,
         }
     }
 }
@@ -242,6 +250,10 @@ pub struct App {
     pub mouse: Mouse,
     /// Quit as soon as the change ends.
     pub quit_after_change: bool,
+    /// What is wrong, as far as it has lasted.
+    pub doctor: Watch,
+    /// The finding under the doctor's cursor.
+    pub finding: Option<(&'static str, Subject)>,
 }
 
 impl App {
@@ -268,6 +280,8 @@ impl App {
             message_shown: false,
             mouse: Mouse::default(),
             quit_after_change: false,
+            doctor: Watch::default(),
+            finding: None,
         }
     }
 
@@ -290,6 +304,7 @@ impl App {
     }
 
     pub(super) fn take(&mut self, snapshot: Arc<Snapshot>) {
+        self.doctor.follow(&snapshot);
         self.live = snapshot;
     }
 

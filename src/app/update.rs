@@ -1,6 +1,7 @@
 //! PURE. Event + state → state + effects.
 
 mod boxes;
+mod findings;
 
 use super::action::{self, Action};
 use super::form::Preview;
@@ -117,6 +118,7 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
                 Context::Switch => boxes::on_switch(app, action),
                 Context::Confirm => on_confirm(app, action),
                 Context::Steps => on_steps(app, action),
+                Context::Doctor => findings::on_doctor(app, action),
             };
         }
     }
@@ -190,6 +192,7 @@ fn on_panes(app: &mut App, action: Action) -> Vec<Effect> {
             return vec![Effect::Refresh];
         }
         Action::Messages => app.overlays.push(Overlay::Messages { scroll: 0 }),
+        Action::Doctor => app.overlays.push(Overlay::Doctor { scroll: 0 }),
         Action::Mouse => {
             app.mouse = match app.mouse {
                 Mouse::Off => Mouse::On,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::switch::Consent;
 use super::{ExitStatus, complain, print};
 use crate::app::remedy;
-use crate::doctor::{self, CHECKS, Finding, Fix, Report, Severity, Subject, Unchecked};
+use crate::doctor::{self, CHECKS, Finding, Fix, Report, Severity, Subject};
 use crate::model::Snapshot;
 use crate::source::{self, SourceOptions, Sources};
 use crate::ui::text::{escape, wrap};
@@ -105,8 +105,8 @@ fn text(snapshot: &Snapshot, report: &Report, args: &DoctorArgs) -> String {
         out.push('\n');
     }
     let made = if args.checks.is_empty() { CHECKS.len() } else { args.checks.len() } - report.unchecked.len();
-    out.push_str(&format!("{} checks made: {}\n", made, counts(report)));
-    for (why, checks) in by_reason(&report.unchecked) {
+    out.push_str(&format!("{} checks made: {}\n", made, report.words()));
+    for (why, checks) in report.unchecked_by_reason() {
         out.push_str(&labelled("not checked:", &format!("{}: {why}", checks.join(", ")), 13));
     }
     out
@@ -146,29 +146,6 @@ fn labelled(label: &str, text: &str, indent: usize) -> String {
     let line =
         |(at, line): (usize, &String)| format!("{:<indent$}{line}\n", if at == 0 { label } else { "" });
     lines.iter().enumerate().map(line).collect()
-}
-
-/// `1 error, 2 warnings`.
-fn counts(report: &Report) -> String {
-    let words: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
-        .into_iter()
-        .map(|severity| (report.count(severity), severity.word()))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
-        .collect();
-    if words.is_empty() { "nothing is wrong".to_owned() } else { words.join(", ") }
-}
-
-/// What could not be checked, once per reason.
-fn by_reason(unchecked: &[Unchecked]) -> Vec<(&str, Vec<&str>)> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for one in unchecked {
-        match reasons.iter_mut().find(|(why, _)| *why == one.why) {
-            Some((_, checks)) => checks.push(one.check),
-            None => reasons.push((&one.why, vec![one.check])),
-        }
-    }
-    reasons
 }
 
 fn value(snapshot: &Snapshot, report: &Report) -> Value {

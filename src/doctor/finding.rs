@@ -164,6 +164,12 @@ pub enum Remedy {
 }
 
 impl Finding {
+    /// What tells it from others, whatever its figures are now.
+    #[must_use]
+    pub fn key(&self) -> (&'static str, Subject) {
+        (self.check, self.subject.clone())
+    }
+
     /// A finding without evidence yet.
     #[must_use]
     pub fn new(check: &'static str, severity: Severity, subject: Subject, title: impl Into<String>) -> Self {

@@ -1,6 +1,7 @@
 //! PURE. Boxes on top of the panes: help, details, the switch form, questions, the steps of a change.
 
 mod detail;
+pub(super) mod doctor;
 mod form;
 mod menu;
 mod preview;
@@ -54,6 +55,7 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                     show(" Change ", steps::lines(change, theme, room), *scroll, theme, area, frame);
                 }
             }
+            Overlay::Doctor { scroll } => doctor::draw(app, *scroll, theme, area, frame),
             Overlay::QuitWhileChanging => {
                 let lines = vec![
                     Line::styled(" A change is running.", theme.style(Role::Warn)),
@@ -119,6 +121,7 @@ fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
         Context::Panes,
         Context::Everywhere,
         Context::Switch,
+        Context::Doctor,
         Context::Menu,
         Context::Form,
         Context::Steps,

@@ -134,7 +134,7 @@ fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row
             RowId::Rule(chain, handle) => rule(snapshot, chain, *handle).map(rule_cells),
             RowId::Network(network) => snapshot.network(*network).map(network_cells),
         };
-        row(id, cells)
+        row(id, cells.map(|cells| flagged(app, id, cells)))
     });
     let rows = rows.collect();
     let columns = match pane {
@@ -144,6 +144,19 @@ fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row
         Pane::Networks => NETWORKS,
     };
     (columns, rows)
+}
+
+/// The first cell with what the doctor found.
+fn flagged(app: &App, id: &RowId, mut cells: Vec<Cell>) -> Vec<Cell> {
+    if let (Some(severity), Some(first)) = (app.trouble(id), cells.first_mut()) {
+        // A port's name stands behind its branch.
+        first.text = match id {
+            RowId::Port(..) => format!("{} {}", first.text, severity.glyph()),
+            _ => format!("{} {}", severity.glyph(), first.text),
+        };
+        first.role = super::overlays::doctor::role(severity);
+    }
+    cells
 }
 
 const NICS: &[Column] = &[

@@ -1,0 +1,58 @@
+//! PURE. The doctor beside the screen: checks again only when what the findings rest on was read again, and shows
+//! a finding when it has lasted.
+
+use std::sync::Arc;
+
+use super::{Finding, Report, Subject, examine};
+use crate::model::{Snapshot, Timestamp};
+
+/// Sources are read one after the other: what only stands between two reads is gone before this, in milliseconds.
+const LASTING: u64 = 2_000;
+
+/// The last report.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    rests_on: Option<Arc<Snapshot>>,
+    /// All findings, and since when each is there.
+    found: Vec<(Finding, Timestamp)>,
+    shown: Report,
+}
+
+impl Watch {
+    /// Takes a new snapshot. Counters and rates alone are no reason to check again.
+    pub fn follow(&mut self, snapshot: &Arc<Snapshot>) {
+        let now = snapshot.taken_at;
+        if !self.rests_on.as_ref().is_some_and(|before| same_ground(before, snapshot)) {
+            let report = examine(snapshot, &[]);
+            let since = |key: &(&'static str, Subject)| {
+                self.found.iter().find(|(old, _)| old.key() == *key).map_or(now, |(_, since)| *since)
+            };
+            let found = report.findings.into_iter().map(|finding| {
+                let since = since(&finding.key());
+                (finding, since)
+            });
+            self.found = found.collect();
+            self.shown.unchecked = report.unchecked;
+            self.rests_on = Some(Arc::clone(snapshot));
+            self.shown.findings.clear();
+        }
+        let lasting = self.found.iter().filter(|(_, since)| now.millis_since(*since) >= LASTING);
+        if lasting.clone().count() != self.shown.findings.len() {
+            self.shown.findings = lasting.map(|(finding, _)| finding.clone()).collect();
+        }
+    }
+
+    /// What was found and has lasted.
+    #[must_use]
+    pub const fn report(&self) -> &Report {
+        &self.shown
+    }
+}
+
+fn same_ground(a: &Snapshot, b: &Snapshot) -> bool {
+    a.structure == b.structure
+        && Arc::ptr_eq(&a.facts.libvirt, &b.facts.libvirt)
+        && Arc::ptr_eq(&a.facts.kernel, &b.facts.kernel)
+        && Arc::ptr_eq(&a.facts.services, &b.facts.services)
+        && a.seen == b.seen
+}
