@@ -12,6 +12,7 @@ pub mod remedy;
 pub mod rows;
 pub mod state;
 pub mod update;
+pub mod waiting;
 
 use std::sync::Arc;
 
@@ -44,6 +45,10 @@ pub enum Event {
     Outcome(Box<Outcome>),
     /// What the last change's undo would be.
     Undo(Box<Result<Job, Refusal>>),
+    /// A change that was wanted is planned, with all that was found out for it.
+    Planned(Box<Result<Job, Refusal>>),
+    /// The change of a bridge that is under way, whoever began it; `None` when there is none.
+    Waiting(Option<Box<waiting::Waiting>>),
     /// Something the operator should know.
     Message(String),
 }
@@ -63,6 +68,10 @@ pub enum Effect {
     Apply(Box<Job>),
     /// Find out what the undo of the last change would be.
     PlanUndo,
+    /// Find out about the NIC's owner, and plan a change of a bridge.
+    PlanBridge(Box<job::BridgeJob>),
+    /// Keep the change of a bridge that waits, or take it back.
+    Answer(crate::change::bridge::record::Answer),
     /// Let the terminal report the mouse, or no more.
     Mouse(state::Mouse),
 }

@@ -1,6 +1,7 @@
 //! The only loop: keys, snapshots, the clock, signals and the news of a running change become events;
 //! effects are carried out; a frame is drawn when something changed.
 
+mod bridge;
 pub(crate) mod jobs;
 
 use std::io::IsTerminal as _;
@@ -51,6 +52,7 @@ pub async fn run(options: &SourceOptions) -> Result<ExitStatus> {
     if app.is_changing() {
         complain("a change was running when the terminal went");
     }
+    bridge::remind();
     ended
 }
 
@@ -115,7 +117,11 @@ impl Session {
                     let snapshot = snapshots.borrow_and_update();
                     vec![Event::Snapshot(Arc::clone(&snapshot))]
                 }
-                _ = clock.tick() => vec![Event::Clock(now())],
+                _ = clock.tick() => {
+                    let mut events = vec![Event::Clock(now())];
+                    events.extend(self.watch_bridges());
+                    events
+                }
                 () = tokio::time::sleep_until(drawn + FRAME), if is_dirty => Vec::new(),
             };
             for event in events {
@@ -162,6 +168,8 @@ impl Session {
             Effect::Mouse(mouse) => Screen::mouse(mouse)?,
             Effect::Apply(job) => self.apply(*job),
             Effect::PlanUndo => self.plan_undo(),
+            Effect::PlanBridge(job) => self.plan_bridge(*job),
+            Effect::Answer(answer) => self.answer(answer),
         }
         Ok(Next::Wait)
     }

@@ -7,6 +7,7 @@
 //! ```
 //! [`text`] and [`words`] know no terminal and serve the command line as well.
 
+mod banner;
 pub mod chain;
 pub mod glyphs;
 mod overlays;
@@ -43,9 +44,12 @@ pub fn draw(app: &App, theme: Theme, glyphs: Glyphs, frame: &mut Frame<'_>) {
         );
         Paragraph::new(text).render(area, frame.buffer_mut());
     } else {
-        let [header, body, footer] =
-            Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+        let banner = u16::from(app.waiting.is_some());
+        let rows =
+            [Constraint::Length(1), Constraint::Length(banner), Constraint::Fill(1), Constraint::Length(1)];
+        let [header, banner, body, footer] = Layout::vertical(rows).areas(area);
         draw_header(app, theme, header, frame);
+        banner::draw(app, theme, banner, frame);
         draw_body(app, theme, body, frame);
         overlays::draw(app, theme, body, frame);
         draw_footer(app, theme, footer, frame);

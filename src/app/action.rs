@@ -91,6 +91,12 @@ pub enum Action {
     Jump,
     /// What mends it.
     Fix,
+    /// Keep the change of a bridge that waits.
+    Keep,
+    /// Take it back now.
+    PutBack,
+    /// A new bridge.
+    NewBridge,
     /// Whole diff.
     Diff,
     /// Commands.
@@ -197,6 +203,7 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Panes, Action::Detail, &["Enter"], "details", "all about the row"),
     spec(Context::Panes, Action::Menu, &["a"], "actions", "all that can be done with the row"),
     spec(Context::Panes, Action::Doctor, &["d"], "doctor", "what is wrong, why, and what mends it"),
+    spec(Context::Panes, Action::NewBridge, &["b"], "", "make a bridge over a NIC of the host"),
     spec(Context::Panes, Action::Undo, &["u"], "undo", "take the last change back, with a preview"),
     spec(Context::Panes, Action::Mark, &["x"], "", "mark the NIC; s switches all marked ones together"),
     spec(Context::Panes, Action::MarkAll, &["X"], "", "mark all NICs of the same place, or none"),
@@ -227,6 +234,8 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Panes, Action::Refresh, &["r"], "", "read everything again now"),
     spec(Context::Panes, Action::Mouse, &["M"], "", "mouse wheel on, or off so that copying works"),
     spec(Context::Everywhere, Action::Help, &["?"], "all keys", "this list"),
+    spec(Context::Everywhere, Action::Keep, &["K"], "", "keep the change of a bridge that waits for it"),
+    spec(Context::Everywhere, Action::PutBack, &["R"], "", "put everything back that waits to be kept, now"),
     spec(Context::Everywhere, Action::Repaint, &["Ctrl-l"], "", "draw the screen anew"),
     spec(Context::Everywhere, Action::Suspend, &["Ctrl-z"], "", "suspend; fg comes back"),
     spec(Context::Panes, Action::Quit, &["q", "Ctrl-c"], "quit", "quit; a running change is finished first"),
@@ -258,6 +267,8 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Form, Action::Commands, &["Ctrl-o"], "commands", "the same by hand"),
     spec(Context::Form, Action::PageUp, &["PageUp"], "", "preview: a page up"),
     spec(Context::Form, Action::PageDown, &["PageDown"], "", "preview: a page down"),
+    spec(Context::Form, Action::Keep, &["Ctrl-k"], "", "keep the change of a bridge that waits for it"),
+    spec(Context::Form, Action::PutBack, &["Ctrl-r"], "", "put everything back that waits to be kept, now"),
     spec(Context::Switch, Action::Apply, &["Enter"], "apply", "do what the preview says"),
     spec(
         Context::Switch,

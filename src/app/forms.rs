@@ -1,6 +1,7 @@
 //! PURE. Forms: fields, and below them always the preview of what they would do. A form knows no
 //! terminal; [`Form::plan`] is asked again at every change of a field or of the host.
 
+pub(in crate::app) mod bridge;
 mod lease;
 mod network;
 mod nic;
@@ -9,7 +10,7 @@ use super::form::Preview;
 use super::job::Planned;
 use crate::change::Refusal;
 use crate::change::network::Mode;
-use crate::model::{DomainId, NetworkId, Snapshot};
+use crate::model::{DomainId, IfName, NetworkId, Snapshot};
 
 /// Which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub enum FormKind {
     Lease(NetworkId),
     /// One more NIC for a guest.
     NicAdd(DomainId),
+    /// A bridge over a NIC of the host, first shown with this one.
+    BridgeNew(Option<IfName>),
+    /// One more port for a bridge of the host.
+    BridgePort(IfName),
 }
 
 /// The value of a field.
@@ -108,6 +113,8 @@ impl Form {
             FormKind::NetworkEdit(id) => network::edit_fields(snapshot, id)?,
             FormKind::Lease(id) => lease::fields(snapshot, id)?,
             FormKind::NicAdd(id) => nic::fields(snapshot, id)?,
+            FormKind::BridgeNew(port) => ("New bridge over a NIC".to_owned(), bridge::fields(snapshot, port)),
+            FormKind::BridgePort(bridge) => bridge::port_fields(snapshot, bridge)?,
         };
         let mut form = Self {
             kind,
@@ -129,6 +136,8 @@ impl Form {
             FormKind::NetworkEdit(id) => network::plan_edit(self, snapshot, id),
             FormKind::Lease(id) => lease::plan(self, snapshot, id),
             FormKind::NicAdd(id) => nic::plan(self, snapshot, id),
+            FormKind::BridgeNew(_) => bridge::plan(self, snapshot),
+            FormKind::BridgePort(name) => bridge::plan_port(self, snapshot, name),
         }
     }
 

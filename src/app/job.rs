@@ -3,6 +3,7 @@
 
 use crate::change::apply::network::NetworkProgress;
 use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
+use crate::change::bridge::{BridgePlan, BridgeWant};
 use crate::change::host::HostPlan;
 use crate::change::journal::Record;
 use crate::change::many::Many;
@@ -20,8 +21,32 @@ pub enum Job {
     Power(Box<PowerPlan>),
     /// A network.
     Network(Box<NetworkPlan>),
+    /// A bridge of the host.
+    Bridge(Box<BridgeJob>),
     /// The kernel's side.
     Host(Box<HostPlan>),
+}
+
+/// A change of a bridge of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeJob {
+    /// What is wanted.
+    pub want: BridgeWant,
+    /// What would be done.
+    pub plan: BridgePlan,
+    /// How long it waits for its confirmation.
+    pub patience: std::time::Duration,
+    /// Whether the files of the NIC's owner were looked at.
+    pub draft: Draft,
+}
+
+/// Whether a plan knows all that it must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draft {
+    /// Only the snapshot was looked at: the outside still has to plan it.
+    Yes,
+    /// It can be carried out.
+    No,
 }
 
 /// What a preview shows. All text may be hostile.
@@ -73,6 +98,7 @@ impl Job {
             },
             Self::Power(plan) => format!("{} {}", plan.power.words(), plan.name),
             Self::Network(plan) => plan.title.clone(),
+            Self::Bridge(job) => job.plan.title.clone(),
             Self::Host(plan) => plan.title.clone(),
         }
     }
@@ -95,6 +121,7 @@ impl Job {
                 ..Preview::default()
             },
             Self::Network(plan) => of_network(plan),
+            Self::Bridge(job) => of_bridge(job),
             Self::Host(plan) => Preview {
                 consequences: plan.consequences.clone(),
                 commands: plan.commands.clone(),
@@ -130,6 +157,7 @@ impl Job {
                 };
                 many.plans.iter().flat_map(steps).collect()
             }
+            Self::Bridge(job) => bridge_steps(&job.plan),
             Self::Network(plan) => {
                 let step = |(at, step): (usize, &crate::change::network::NetworkStep)| JobStep {
                     key: step.text.clone(),
@@ -193,6 +221,54 @@ fn of_network(plan: &NetworkPlan) -> Preview {
         consequences: plan.consequences.clone(),
         edits: if edit.before == edit.after { Vec::new() } else { vec![("XML".to_owned(), edit)] },
         commands: plan.commands.clone(),
+    }
+}
+
+/// [`JobStep::key`] of what is seen when all steps of a bridge's change are done.
+pub const PROOF: &str = "proof";
+
+/// [`JobStep::key`] of a step of a bridge's change.
+#[must_use]
+pub fn bridge_key(at: usize) -> String {
+    (at + 1).to_string()
+}
+
+fn bridge_steps(plan: &BridgePlan) -> Vec<JobStep> {
+    let steps = plan.steps.iter().enumerate().map(|(at, step)| {
+        let key = bridge_key(at);
+        JobStep { label: key.clone(), key, text: step.text(), state: None }
+    });
+    let text = "seen in the kernel, and every gateway answers".to_owned();
+    let proof = JobStep { key: PROOF.to_owned(), label: PROOF.to_owned(), text, state: None };
+    steps.chain([proof]).collect()
+}
+
+fn of_bridge(job: &BridgeJob) -> Preview {
+    let plan = job.plan.shown();
+    let mut consequences =
+        vec![format!("Taken back by itself after {} s unless you press K.", job.patience.as_secs())];
+    consequences.push(format!("connections over it stall: {}", plan.stall));
+    if job.draft == Draft::Yes {
+        consequences
+            .push("the files of whoever configures the NIC are shown before anything is done".to_owned());
+    } else {
+        consequences.push(plan.owner.clone());
+        consequences.extend(plan.consequences.iter().cloned());
+    }
+    let dash = |text: &String| if text.is_empty() { "–".to_owned() } else { text.clone() };
+    consequences.extend(
+        plan.picture.iter().map(|row| format!("{}: {} → {}", row.what, dash(&row.before), dash(&row.after))),
+    );
+    let edit = |file: crate::change::bridge::FileChange| {
+        let edit = Edit { before: file.before.unwrap_or_default(), after: file.after.unwrap_or_default() };
+        (file.path.display().to_string(), edit)
+    };
+    let gateways = plan.gateways.iter().map(|gateway| format!("# {gateway} must answer afterwards"));
+    Preview {
+        risks: plan.risk.into_iter().collect(),
+        consequences,
+        edits: plan.lasting.into_iter().map(edit).collect(),
+        commands: plan.steps.iter().map(|step| format!("# {}", step.text())).chain(gateways).collect(),
     }
 }
 
@@ -284,6 +360,12 @@ impl From<Many> for Job {
 impl From<PowerPlan> for Job {
     fn from(plan: PowerPlan) -> Self {
         Self::Power(Box::new(plan))
+    }
+}
+
+impl From<BridgeJob> for Job {
+    fn from(job: BridgeJob) -> Self {
+        Self::Bridge(Box::new(job))
     }
 }
 

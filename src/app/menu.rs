@@ -1,15 +1,16 @@
 //! PURE. Everything that can be done with a row, in one list: each line with its letter and, where it
 //! cannot be done, with the reason. Choosing a line plans it; nothing happens without a preview.
 
-use super::forms::FormKind;
+use super::forms::{FormKind, bridge};
 use super::job::{Job, Planned};
 use super::remedy;
 use super::rows::RowId;
+use crate::change::bridge::{BridgeWant, Lasting};
 use crate::change::network::NetworkWant;
 use crate::change::splice::LinkState;
 use crate::change::{Power, Refusal, When, network, nic, power};
 use crate::doctor::{Finding, Remedy};
-use crate::model::{DomainId, NetworkId, NicId, Snapshot};
+use crate::model::{DomainId, IfName, NetworkId, NicId, Snapshot};
 
 /// What a line of the menu does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,10 @@ pub enum Deed {
     Network(NetworkDeed, NetworkId),
     /// What mends a finding.
     Fix(Remedy),
+    /// A bridge of the host taken away.
+    DeleteBridge(IfName),
+    /// A port taken out of its bridge.
+    RemovePort(IfName, IfName),
 }
 
 /// What can be done with a network without a form.
@@ -65,6 +70,15 @@ impl Deed {
             Self::Power(id, what) => power::plan(snapshot, *id, *what).map(Job::from),
             Self::Network(what, id) => of_network(snapshot, *what, *id),
             Self::Fix(remedy) => remedy::plan(snapshot, remedy),
+            Self::DeleteBridge(bridge) => {
+                let want = BridgeWant::Delete { bridge: *bridge, persist: Lasting::Auto };
+                bridge::draft(snapshot, want, bridge::PATIENCE).map(Job::from)
+            }
+            Self::RemovePort(bridge, port) => {
+                let (bridge, port, persist) = (*bridge, *port, Lasting::Auto);
+                let want = BridgeWant::RemovePort { bridge, port, persist };
+                bridge::draft(snapshot, want, bridge::PATIENCE).map(Job::from)
+            }
         })
     }
 }
@@ -120,12 +134,19 @@ impl Menu {
             Some(RowId::Port(bridge, port)) => {
                 let owner = snapshot.bridge_named(*bridge);
                 let found = owner.and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port));
-                found.and_then(|port| port.nic).and_then(|nic| lines.nic(nic))
+                let guest = found.and_then(|port| port.nic).and_then(|nic| lines.nic(nic));
+                guest.or_else(|| {
+                    lines.port(*bridge, *port);
+                    Some(format!("{port}, port of {bridge}"))
+                })
             }
             Some(RowId::Network(id)) => lines.network(*id),
-            Some(RowId::Bridge(name)) => snapshot.bridge_named(*name).and_then(|bridge| {
-                lines.network(bridge.network?);
-                Some(format!("bridge {name}"))
+            Some(RowId::Bridge(name)) => snapshot.bridge_named(*name).map(|bridge| {
+                match bridge.network {
+                    Some(network) => drop(lines.network(network)),
+                    None => lines.bridge(*name),
+                }
+                format!("bridge {name}")
             }),
             Some(RowId::Rule(..)) | None => None,
         };
@@ -239,8 +260,18 @@ impl Lines<'_> {
         Some(format!("network {}", network.name))
     }
 
+    fn bridge(&mut self, name: IfName) {
+        self.add('p', "bridge: add a port", Deed::Form(FormKind::BridgePort(name)));
+        self.add('v', "bridge: delete it", Deed::DeleteBridge(name));
+    }
+
+    fn port(&mut self, bridge: IfName, port: IfName) {
+        self.add('v', "port: take it out of the bridge", Deed::RemovePort(bridge, port));
+    }
+
     fn new_things(&mut self) {
         use crate::change::network::Mode;
+        self.add('h', "new bridge over a NIC of the host", Deed::Form(FormKind::BridgeNew(None)));
         self.add('w', "new network", Deed::Form(FormKind::NetworkNew(Mode::Nat)));
         self.add('i', "new isolated network", Deed::Form(FormKind::NetworkNew(Mode::Isolated)));
     }

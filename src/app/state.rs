@@ -9,6 +9,7 @@ use super::forms::Form;
 use super::job::{Job, JobStep};
 use super::menu::Menu;
 use super::rows::{self, RowId};
+use super::waiting::Waiting;
 use crate::app::Context;
 use crate::change::Outcome;
 use crate::doctor::{Subject, Watch};
@@ -254,6 +255,8 @@ pub struct App {
     pub doctor: Watch,
     /// The finding under the doctor's cursor.
     pub finding: Option<(&'static str, Subject)>,
+    /// The change of a bridge that is under way, whoever began it.
+    pub waiting: Option<Box<Waiting>>,
 }
 
 impl App {
@@ -282,6 +285,7 @@ impl App {
             quit_after_change: false,
             doctor: Watch::default(),
             finding: None,
+            waiting: None,
         }
     }
 

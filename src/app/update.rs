@@ -5,11 +5,13 @@ mod findings;
 
 use super::action::{self, Action};
 use super::form::Preview;
-use super::job::{Job, JobStep, News};
+use super::forms::FormKind;
+use super::job::{Draft, Job, JobStep, News};
 use super::key::{Code, Key};
 use super::rows;
 use super::state::{App, ChangeRun, Mouse, Overlay, Pane};
 use super::{Context, Effect, Event};
+use crate::change::bridge::record::{Answer, Progress};
 use crate::change::{Outcome, StepState};
 use crate::ui::text::escape;
 
@@ -45,6 +47,11 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
             Ok(job) => ask(app, "Undo", job),
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
+        Event::Planned(planned) => match *planned {
+            Ok(job) => ask(app, "Bridge", job),
+            Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
+        },
+        Event::Waiting(waiting) => app.waiting = waiting,
         Event::Message(text) => app.say(text),
     }
     Vec::new()
@@ -109,6 +116,8 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
         Action::Help => app.overlays.push(Overlay::Help { scroll: 0 }),
         Action::Repaint => return vec![Effect::Repaint],
         Action::Suspend => return vec![Effect::Suspend],
+        Action::Keep => return answer(app, Answer::Confirm),
+        Action::PutBack => return answer(app, Answer::Rollback),
         _ => {
             return match app.context() {
                 Context::Panes | Context::Everywhere => on_panes(app, action),
@@ -121,6 +130,20 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
                 Context::Doctor => findings::on_doctor(app, action),
             };
         }
+    }
+    Vec::new()
+}
+
+/// Keeps what waits, or takes it back.
+fn answer(app: &mut App, answer: Answer) -> Vec<Effect> {
+    match app.waiting.as_ref().map(|waiting| &waiting.progress) {
+        None => app.say("nothing waits to be kept"),
+        Some(Progress::Prepared | Progress::Applying { .. }) if answer == Answer::Confirm => {
+            app.say("it is not done yet: it can be kept when it is seen to work");
+        }
+        Some(Progress::Keeping) => app.say("it is being kept already"),
+        Some(Progress::RollingBack { .. }) => app.say("it is being put back already"),
+        Some(_) => return vec![Effect::Answer(answer)],
     }
     Vec::new()
 }
@@ -176,6 +199,7 @@ fn on_panes(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Switch => boxes::open_switch(app, None),
         Action::Menu => boxes::open_menu(app),
+        Action::NewBridge => boxes::open_form(app, FormKind::BridgeNew(boxes::uplink_of(app))),
         Action::Mark => boxes::mark(app),
         Action::MarkAll => boxes::mark_all(app),
         Action::Undo => return undo(app),
@@ -304,6 +328,11 @@ pub(super) fn start(app: &mut App, job: Job) -> Vec<Effect> {
     if app.is_changing() {
         app.say("a change is running already; c shows it");
         return Vec::new();
+    }
+    if let Job::Bridge(job) = &job
+        && job.draft == Draft::Yes
+    {
+        return vec![Effect::PlanBridge(job.clone())];
     }
     app.change = Some(ChangeRun { job: job.clone(), steps: job.steps(), outcome: None });
     if !matches!(app.overlays.last(), Some(Overlay::Steps { .. })) {

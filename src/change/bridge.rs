@@ -28,6 +28,7 @@ pub mod record;
 pub mod step;
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,30 @@ pub enum Addressing {
     Dhcp,
     /// This one.
     Static(IpNet),
+}
+
+impl FromStr for Addressing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "move" => Ok(Self::Move),
+            "dhcp" => Ok(Self::Dhcp),
+            cidr if cidr.contains('/') => {
+                let wrong = |_| format!("{cidr} is no address with a prefix");
+                let address: IpNet = cidr.parse().map_err(wrong)?;
+                let is_host =
+                    address.addr() != address.network() || address.prefix_len() == address.max_prefix_len();
+                let is_usable = is_host && !address.addr().is_multicast() && !address.addr().is_loopback();
+                if is_usable {
+                    Ok(Self::Static(address))
+                } else {
+                    Err(format!("{cidr} is no host's address"))
+                }
+            }
+            _ => Err("expected move, dhcp or an address with its prefix, as 10.0.0.88/24".to_owned()),
+        }
+    }
 }
 
 /// Who is to write it down for the next boot.

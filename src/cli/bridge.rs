@@ -45,7 +45,7 @@ pub struct CreateArgs {
     port: IfName,
     /// Where the bridge's address comes from: `move` takes over the NIC's, `dhcp` asks a server, an
     /// address with its prefix (10.0.0.88/24) replaces the NIC's
-    #[arg(long, value_name = "move|dhcp|CIDR", default_value = "move", value_parser = parse_address)]
+    #[arg(long, value_name = "move|dhcp|CIDR", default_value = "move")]
     address: Addressing,
     /// Spanning tree; with it nothing passes the port for 4 seconds
     #[arg(long, value_enum, default_value = "off")]
@@ -120,26 +120,6 @@ fn parse_patience(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn parse_address(text: &str) -> Result<Addressing, String> {
-    match text {
-        "move" => Ok(Addressing::Move),
-        "dhcp" => Ok(Addressing::Dhcp),
-        cidr if cidr.contains('/') => {
-            let address: ipnet::IpNet =
-                cidr.parse().map_err(|_| format!("{cidr} is no address with a prefix"))?;
-            let is_host =
-                address.addr() != address.network() || address.prefix_len() == address.max_prefix_len();
-            let is_usable = is_host && !address.addr().is_multicast() && !address.addr().is_loopback();
-            if is_usable {
-                Ok(Addressing::Static(address))
-            } else {
-                Err(format!("{cidr} is no host's address"))
-            }
-        }
-        _ => Err("expected move, dhcp or an address with its prefix, as 10.0.0.88/24".to_owned()),
-    }
-}
-
 pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Result<ExitStatus> {
     let (want, consent) = wanted(command);
     let mut sources = source::start(options)?;
@@ -208,7 +188,7 @@ async fn carry_out(plan: BridgePlan, consent: &BridgeConsent) -> Result<ExitStat
         }
     };
     let mut last = String::new();
-    let record = course::follow(&records, record, |progress| {
+    let record = course::follow(&records, record, |Record { progress, .. }| {
         if let Progress::Applying { doing, .. } = progress
             && *doing != last
         {
@@ -243,7 +223,7 @@ async fn ask(records: &Records, record: Record) -> Result<ExitStatus> {
         }
     });
     let begun = record.begun;
-    let ended = course::follow(records, record, Progress::is_final);
+    let ended = course::follow(records, record, Record::is_final);
     tokio::pin!(ended);
     let record = tokio::select! {
         record = &mut ended => record,

@@ -36,6 +36,7 @@ async fn carry_out(job: Job, tools: &Tools, events: &UnboundedSender<Event>) -> 
             let tell = forward(events, News::of_network);
             job::outcome_of_network(apply::network::run(&tools.uri, &plan, &tell).await)
         }
+        Job::Bridge(job) => super::bridge::carry_out(*job, events).await,
         Job::Host(plan) => apply::host::run(&plan, &forward(events, News::of_network)).await,
     }
 }

@@ -6,6 +6,7 @@ use super::{ask, scroll, start};
 use crate::app::action::Action;
 use crate::app::form::SwitchForm;
 use crate::app::forms::{Form, FormKind};
+use crate::app::job::Job;
 use crate::app::menu::{Deed, Menu};
 use crate::app::{App, Code, Effect, Key, Overlay, RowId};
 use crate::model::NicId;
@@ -84,7 +85,7 @@ pub(super) fn on_menu(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Down => menu.step(1),
         Action::Apply => {
             let at = menu.cursor;
-            choose(app, at);
+            return choose(app, at);
         }
         _ => {
             app.overlays.pop();
@@ -93,14 +94,25 @@ pub(super) fn on_menu(app: &mut App, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
+/// The uplink of the selected row, for a bridge over it.
+pub(super) fn uplink_of(app: &App) -> Option<crate::model::IfName> {
+    match app.cursor(app.focus) {
+        Some(RowId::Port(_, port)) => Some(port),
+        _ => None,
+    }
+}
+
 /// Does the line: its form, or its preview, or a word on why not.
-fn choose(app: &mut App, at: usize) {
-    let Some(Overlay::Menu(menu)) = app.overlays.last() else { return };
-    let Some(item) = menu.items.get(at).cloned() else { return };
+fn choose(app: &mut App, at: usize) -> Vec<Effect> {
+    let Some(Overlay::Menu(menu)) = app.overlays.last() else { return Vec::new() };
+    let Some(item) = menu.items.get(at).cloned() else { return Vec::new() };
     let snapshot = Arc::clone(app.live());
     match item.deed.plan(&snapshot) {
         Some(Ok(job)) => {
             app.overlays.pop();
+            if let Job::Bridge(job) = job {
+                return vec![Effect::PlanBridge(job)];
+            }
             ask(app, &menu_title(&item.text), job);
         }
         Some(Err(refusal)) => app.say(format!("{}: {}; {}", refusal.what, refusal.reason, refusal.way_out)),
@@ -113,6 +125,7 @@ fn choose(app: &mut App, at: usize) {
             }
         }
     }
+    Vec::new()
 }
 
 /// `NIC: remove it` → `Remove it`.
@@ -166,7 +179,7 @@ pub(super) fn other_key(app: &mut App, key: Key) -> Vec<Effect> {
             let Code::Char(letter) = key.code else { return Vec::new() };
             if let Some(at) = menu.items.iter().position(|item| item.key == letter && !key.ctrl) {
                 menu.cursor = at;
-                choose(app, at);
+                return choose(app, at);
             }
         }
         Some(Overlay::Form(form)) => {

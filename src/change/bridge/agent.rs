@@ -255,7 +255,9 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
     for (done, step) in plan.steps.iter().enumerate() {
         let doing = step.text();
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
+        let begun = Instant::now();
         hands.run(step, &plan.after).await.map_err(|error| error.to_string())?;
+        record.took.push(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
     }
     let done = plan.steps.len();
     let mut last = String::new();

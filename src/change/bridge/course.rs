@@ -48,7 +48,7 @@ pub fn begin(records: &Records, plan: BridgePlan, patience: Duration) -> Result<
 pub async fn follow(
     records: &Records,
     mut record: Record,
-    mut enough: impl FnMut(&Progress) -> bool,
+    mut enough: impl FnMut(&Record) -> bool,
 ) -> Record {
     const POLL: Duration = Duration::from_millis(100);
     loop {
@@ -57,7 +57,7 @@ pub async fn follow(
         } else if let Some(read) = records.read().filter(|read| read.begun == record.begun) {
             record = read;
         }
-        if enough(&record.progress) {
+        if enough(&record) {
             return record;
         }
         tokio::time::sleep(POLL).await;

@@ -102,6 +102,17 @@ pub struct Record {
     pub patience: Duration,
     /// How far it came.
     pub progress: Progress,
+    /// How long each step took that is done, in milliseconds.
+    #[serde(default)]
+    pub took: Vec<u64>,
+}
+
+impl Record {
+    /// Nothing more will happen.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        self.progress.is_final()
+    }
 }
 
 /// A bridge whose files virt-net wrote.
@@ -252,7 +263,14 @@ impl Records {
         now: Timestamp,
     ) -> Result<Record, RecordError> {
         let _ = fs::remove_file(self.directory.join("bridge.answer"));
-        let record = Record { begun: now, boot: boot(), plan, patience, progress: Progress::Prepared };
+        let record = Record {
+            begun: now,
+            boot: boot(),
+            plan,
+            patience,
+            progress: Progress::Prepared,
+            took: Vec::new(),
+        };
         self.write(&record)?;
         Ok(record)
     }

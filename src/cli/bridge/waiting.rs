@@ -26,7 +26,7 @@ pub(in crate::cli) async fn answer(answer: Answer) -> Result<ExitStatus> {
     }
     let Some(record) = found else { return Ok(ExitStatus::Refused) };
     records.answer(record.begun, answer)?;
-    let record = course::follow(&records, record, Progress::is_final).await;
+    let record = course::follow(&records, record, Record::is_final).await;
     let is_wanted = match answer {
         Answer::Confirm => matches!(record.progress, Progress::Confirmed),
         Answer::Rollback => matches!(record.progress, Progress::RolledBack { .. }),
