@@ -201,7 +201,7 @@ pub fn holds(facts: &KernelFacts, want: &HostWant) -> bool {
         }
         HostWant::MoveAddresses { port, bridge } => {
             let left = |link: &Link| {
-                facts.addresses.iter().any(|address| address.index == link.index && address.scope == "global")
+                facts.addresses.iter().any(|address| address.index == link.index && address.is_global())
             };
             link(*port).is_some_and(|link| !left(link)) && link(*bridge).is_some_and(left)
         }
@@ -304,7 +304,7 @@ fn global(snapshot: &Snapshot, name: IfName) -> Vec<IpNet> {
         .kernel
         .addresses
         .iter()
-        .filter(|address| Some(address.index) == index && address.scope == "global");
+        .filter(|address| Some(address.index) == index && address.is_global());
     of_link.map(|address| address.address).collect()
 }
 

@@ -37,7 +37,7 @@ fn of_port(snapshot: &Snapshot, port: &Link) -> Option<Finding> {
     let elsewhere = |address: &ipnet::IpNet| {
         snapshot.kernel.addresses.iter().any(|other| {
             let usable = snapshot.link(other.index).is_some_and(|link| link.master.is_none());
-            other.scope == "global" && usable && look::overlap(other.address, *address)
+            other.is_global() && usable && look::overlap(other.address, *address)
         })
     };
     let fix = if addresses.iter().all(elsewhere) {

@@ -76,7 +76,7 @@ fn same_lan<'a>(snapshot: &'a Snapshot, bridge: &Bridge, own: IpNet) -> Option<(
         .kernel
         .addresses
         .iter()
-        .filter(|address| address.scope == "global" && address.index != bridge.index)
+        .filter(|address| address.is_global() && address.index != bridge.index)
         .find_map(|address| {
             let link = snapshot.link(address.index)?;
             let carries = link.carrier && link.up && link.master.is_none();

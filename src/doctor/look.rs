@@ -59,7 +59,7 @@ pub(super) fn owner<'a>(snapshot: &'a Snapshot, bridge: &Bridge) -> Option<&'a N
 /// Addresses of a link that others can reach it by.
 pub(super) fn global(snapshot: &Snapshot, link: IfIndex) -> Vec<IpNet> {
     let of_link =
-        snapshot.kernel.addresses.iter().filter(|address| address.index == link && address.scope == "global");
+        snapshot.kernel.addresses.iter().filter(|address| address.index == link && address.is_global());
     of_link.map(|address| address.address).collect()
 }
 

@@ -3,7 +3,6 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
-use crate::model::firewall::Action;
 use crate::model::network::ForwardMode;
 use crate::model::{Network, Snapshot};
 
@@ -40,23 +39,16 @@ fn finding(snapshot: &Snapshot, network: &Network, subnet: ipnet::IpNet) -> Find
              Somebody flushed or reloaded the firewall after the network was started.",
         );
     // On a reload libvirt fills its own chain again; the jump to that chain it makes only when it starts.
-    let lost_its_jump = firewall
-        .chains
-        .iter()
-        .any(|chain| chain.id.chain == "LIBVIRT_PRT" && !firewall.is_reached(&chain.id))
-        || !firewall
-            .chains
-            .iter()
-            .any(|chain| chain.id.chain == "LIBVIRT_PRT" || chain.id.table == "libvirt_network");
+    let own = firewall.chains.iter().find(|chain| chain.id.table == "nat" && chain.id.chain == "LIBVIRT_PRT");
+    let native = firewall.chains.iter().any(|chain| chain.id.table == "libvirt_network");
+    let lost_its_jump = own.map_or(!native, |chain| !firewall.is_reached(&chain.id));
     let restart = Fix::by_hand(
         "restart the network daemon: guests and their taps stay (never net-destroy and net-start)",
         ["systemctl restart libvirtd || systemctl restart virtnetworkd".to_owned()],
     );
     if lost_its_jump {
-        let jump = firewall.rules.iter().any(|rule| matches!(&rule.action, Some(Action::Masquerade { .. })));
-        let more = if jump { "" } else { " at all" };
         return finding
-            .firewall(format!("nothing jumps to libvirt's own chain{more}: a reload cannot put that back"))
+            .firewall("nothing jumps to libvirt's own chain: a reload cannot put that back")
             .fix(restart);
     }
     let repair = Remedy::RepairNetwork { network: network.name.clone() };

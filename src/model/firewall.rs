@@ -4,6 +4,8 @@
 //! `iptables-save -c` prints of legacy tables. What was not understood is kept as text and marked,
 //! so that nobody takes half a rule for the whole.
 
+mod reach;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -27,48 +29,6 @@ pub struct FirewallFacts {
     pub rules: Vec<Rule>,
     /// Legacy iptables tables that are in use beside nf_tables and cannot be read here (`filter`, `nat`).
     pub legacy_tables: Vec<String>,
-}
-
-impl FirewallFacts {
-    /// Jumps followed before a chain counts as not reached; the kernel's own limit is 16.
-    const DEEPEST: u8 = 16;
-
-    /// The rules of a chain, in order.
-    pub fn rules_of<'a>(&'a self, chain: &'a ChainId) -> impl Iterator<Item = &'a Rule> {
-        self.rules.iter().filter(move |rule| rule.chain == *chain)
-    }
-
-    /// A masquerade or SNAT rule for exactly this subnet stands in a chain that packets get to.
-    #[must_use]
-    pub fn masquerades(&self, subnet: IpNet) -> bool {
-        let names = |rule: &Rule| {
-            let of = |part: &Match| matches!(part, Match::Source { nets, negated: false } if nets.contains(&subnet));
-            rule.matches.iter().any(of)
-        };
-        let hides =
-            |rule: &&Rule| matches!(rule.action, Some(Action::Masquerade { .. } | Action::Snat { .. }));
-        self.rules.iter().filter(hides).any(|rule| names(rule) && self.is_reached(&rule.chain))
-    }
-
-    /// The chain hangs on a hook, or one that does jumps to it.
-    #[must_use]
-    pub fn is_reached(&self, chain: &ChainId) -> bool {
-        self.is_reached_within(chain, Self::DEEPEST)
-    }
-
-    fn is_reached_within(&self, chain: &ChainId, depth: u8) -> bool {
-        if self.chains.iter().any(|known| known.id == *chain && known.hook.is_some()) {
-            return true;
-        }
-        let same_table = |other: &ChainId| other.family == chain.family && other.table == chain.table;
-        let jumps = |rule: &Rule| match &rule.action {
-            Some(Action::Jump { chain: to } | Action::Goto { chain: to }) => *to == chain.chain,
-            _ => false,
-        };
-        let mut callers = self.rules.iter().filter(|rule| jumps(rule) && same_table(&rule.chain));
-        depth > 0
-            && callers.any(|rule| rule.chain != *chain && self.is_reached_within(&rule.chain, depth - 1))
-    }
 }
 
 /// Where firewall rules were read from.

@@ -225,6 +225,14 @@ pub struct Address {
     pub permanent: bool,
 }
 
+impl Address {
+    /// Others can reach the host by it.
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        !matches!(self.scope.as_str(), "link" | "host" | "nowhere")
+    }
+}
+
 /// A unicast route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {

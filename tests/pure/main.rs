@@ -3,6 +3,7 @@
 mod bridge;
 mod collector;
 mod definitions;
+mod doctor;
 mod models;
 mod network;
 mod plan;
