@@ -123,13 +123,17 @@ pub struct Hop {
     pub state: HopState,
 }
 
-/// A link and the side on which it counts the packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// A link, the side on which it counts the packet, and its figures there.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Counted {
     /// The link.
     pub index: IfIndex,
     /// Into the host by it, or out of the host.
     pub side: Side,
+    /// Bytes per second that way now.
+    pub bytes_per_second: Option<f64>,
+    /// Packets that way so far.
+    pub packets: Option<u64>,
 }
 
 /// Which of a link's counters rise.
@@ -143,15 +147,14 @@ pub enum Side {
 }
 
 impl Counted {
-    /// Bytes per second that way, and packets so far.
-    #[must_use]
-    pub fn figures(self, snapshot: &Snapshot) -> (Option<f64>, Option<u64>) {
-        let rate = snapshot.history.rate(self.index);
-        let counters: Option<Counters> = snapshot.counters(self.index);
-        match self.side {
+    fn of(snapshot: &Snapshot, index: IfIndex, side: Side) -> Self {
+        let rate = snapshot.history.rate(index);
+        let counters: Option<Counters> = snapshot.counters(index);
+        let (bytes_per_second, packets) = match side {
             Side::Received => (rate.map(|rate| rate.rx_bytes), counters.map(|counters| counters.rx_packets)),
             Side::Sent => (rate.map(|rate| rate.tx_bytes), counters.map(|counters| counters.tx_packets)),
-        }
+        };
+        Self { index, side, bytes_per_second, packets }
     }
 }
 
@@ -218,7 +221,6 @@ pub fn trace(snapshot: &Snapshot, question: &Question) -> Option<Path> {
     Some(walk::trace(&hooks::Rules::of(snapshot), nic, question))
 }
 
-/// The address of the host's end of a NIC's network that packets to the host would be sent to.
 fn names(links: &[IfName]) -> String {
     links.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }

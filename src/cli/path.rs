@@ -52,7 +52,7 @@ pub(super) async fn run(args: &PathArgs, options: &SourceOptions) -> Result<Exit
         complain("the NIC is gone");
         return Ok(ExitStatus::Failed);
     };
-    let text = if args.json { super::json_text(&path)? } else { drawn(&path, &snapshot) };
+    let text = if args.json { super::json_text(&path)? } else { drawn(&path) };
     print(&text)?;
     Ok(told(&snapshot))
 }
@@ -92,16 +92,16 @@ pub(super) fn told(snapshot: &Snapshot) -> ExitStatus {
     status
 }
 
-fn drawn(path: &Path, snapshot: &Snapshot) -> String {
+fn drawn(path: &Path) -> String {
     let mut out = format!("{}\n{}\n", chain::title(path), chain::answer(path.answer, &path.reason));
-    out.push_str(&leg("there", &path.there, snapshot));
+    out.push_str(&leg("there", &path.there));
     if let Some(back) = &path.back {
-        out.push_str(&leg("back", back, snapshot));
+        out.push_str(&leg("back", back));
     }
     out
 }
 
-fn leg(name: &str, leg: &Leg, snapshot: &Snapshot) -> String {
+fn leg(name: &str, leg: &Leg) -> String {
     let stations: Vec<String> = chain::chain(leg).into_iter().map(|(_, station)| station).collect();
     let end = match leg.answer {
         Answer::Yes => "",
@@ -110,7 +110,7 @@ fn leg(name: &str, leg: &Leg, snapshot: &Snapshot) -> String {
     };
     let mut out = format!("\n{name}: {}{end}\n", stations.join(" ═ "));
     let mut table = Table::new(&["", "HOP", "", "", ">RATE", ">PACKETS"]);
-    for line in chain::lines(leg, snapshot) {
+    for line in chain::lines(leg) {
         let cells = [line.mark.to_owned(), line.kind, line.name, line.detail, line.rate, line.packets];
         table.row(cells.to_vec());
     }

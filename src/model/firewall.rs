@@ -320,6 +320,11 @@ pub enum Match {
         /// It must *not*.
         negated: bool,
     },
+    /// Has an IPv6 routing header, which next to no packet has.
+    RoutingHeader {
+        /// It must *not* have one.
+        negated: bool,
+    },
     /// The packet's mark under a mask.
     Mark {
         /// The value under the mask.

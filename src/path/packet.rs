@@ -235,6 +235,7 @@ pub(super) fn holds(
             let decided = matches!(at.0, Hook::Forward | Hook::Postrouting);
             Answer::of(decided && place.out_port.is_some()).negated(*negated)
         }
+        Match::RoutingHeader { negated } => Answer::No.negated(*negated),
         Match::Mark { value, mask, negated } => {
             packet.mark.map_or(Answer::Unknown, |mark| Answer::of(mark & mask == *value)).negated(*negated)
         }

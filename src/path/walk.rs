@@ -152,8 +152,9 @@ impl<'a> Walk<'a> {
 
     /// The last hop is counted by this link.
     pub(super) fn counted(&mut self, index: IfIndex, side: Side) {
+        let counted = Counted::of(self.snapshot, index, side);
         if let Some(hop) = self.hops.last_mut() {
-            hop.link = Some(Counted { index, side });
+            hop.link = Some(counted);
         }
     }
 

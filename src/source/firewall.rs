@@ -9,6 +9,8 @@ pub mod decode;
 mod expression;
 mod raw;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod xt;
 
 use std::time::{Duration, Instant};

@@ -12,7 +12,6 @@
 
 use super::text::{count, escape, rate};
 use super::words;
-use crate::model::Snapshot;
 use crate::path::reach::{Cell, Direction, Peer, Reach};
 use crate::path::{Answer, Hop, HopKind, HopState, Leg, Passed, Path, Protocol};
 
@@ -74,8 +73,8 @@ fn decides(passed: &Passed) -> bool {
 
 /// The stations of one direction with the rules met at each.
 #[must_use]
-pub fn lines(leg: &Leg, snapshot: &Snapshot) -> Vec<Line> {
-    leg.hops.iter().flat_map(|hop| station(hop, snapshot)).collect()
+pub fn lines(leg: &Leg) -> Vec<Line> {
+    leg.hops.iter().flat_map(station).collect()
 }
 
 fn tone(hop: &Hop) -> Tone {
@@ -94,8 +93,8 @@ const fn mark(tone: Tone) -> &'static str {
     }
 }
 
-fn station(hop: &Hop, snapshot: &Snapshot) -> Vec<Line> {
-    let (rates, packets) = hop.link.map_or((None, None), |link| link.figures(snapshot));
+fn station(hop: &Hop) -> Vec<Line> {
+    let (rates, packets) = hop.link.map_or((None, None), |link| (link.bytes_per_second, link.packets));
     let line = |tone, detail: &str| Line {
         tone,
         mark: mark(tone),

@@ -184,6 +184,7 @@ fn match_word(part: &Match) -> String {
         Match::InPort { name, negated } => format!("in port {}{name}", not(*negated)),
         Match::OutPort { name, negated } => format!("out port {}{name}", not(*negated)),
         Match::Bridged { negated } => format!("{}bridged", not(*negated)),
+        Match::RoutingHeader { negated } => format!("{}with routing header", not(*negated)),
         Match::Mark { value, mask, negated } => format!("mark {}{value:#x}/{mask:#x}", not(*negated)),
         Match::AnyOf { any, negated } => {
             let any: Vec<String> = any.iter().map(match_word).collect();

@@ -7,5 +7,6 @@ mod lab;
 mod libvirt;
 mod netlink;
 mod network;
+mod path;
 mod reading;
 mod switch;

@@ -138,9 +138,7 @@ impl<'a> Walk<'a> {
             Towards::LanGateway => {
                 return match uplink() {
                     Some(uplink) => Decision::Uplink(uplink),
-                    None if snapshot.kernel.addresses.iter().any(|own| own.index == bridge.index) => {
-                        Decision::Perhaps
-                    }
+                    None if self.has_address(bridge) => Decision::Perhaps,
                     None => Decision::Nobody,
                 };
             }
@@ -173,6 +171,13 @@ impl<'a> Walk<'a> {
             }
             None => Decision::Nobody,
         }
+    }
+
+    /// The host has an address of the packet's family on it, so it may be a guest's gateway.
+    fn has_address(&self, bridge: &Link) -> bool {
+        let v4 = self.to().is_ipv4();
+        let mut own = self.snapshot.kernel.addresses.iter();
+        own.any(|own| own.index == bridge.index && own.address.addr().is_ipv4() == v4 && own.scope != "link")
     }
 
     /// From port to port of one bridge.
@@ -227,9 +232,10 @@ impl<'a> Walk<'a> {
     }
 
     fn counted_bridge(&mut self, bridge: &Link) {
+        let counted = crate::path::Counted::of(self.snapshot, bridge.index, Side::Received);
         let last = self.hops.iter_mut().rev().find(|hop| hop.kind == HopKind::Bridge);
         if let Some(hop) = last {
-            hop.link = Some(crate::path::Counted { index: bridge.index, side: Side::Received });
+            hop.link = Some(counted);
         }
     }
 
@@ -256,6 +262,11 @@ impl<'a> Walk<'a> {
                 self.hop(HopKind::Outside, "LAN", "through the switch");
                 self.arrive(nic)
             }
+            End::Guest(nic) if towards == Towards::Address(self.to()) => {
+                self.hop(HopKind::Outside, "LAN", "");
+                let target = self.to();
+                self.stop(format!("{target} is looked for on the LAN, where {} is not plugged in", nic.guest))
+            }
             End::Guest(nic) => {
                 self.hop(HopKind::Outside, "LAN", "to its gateway");
                 let target = self.to();
@@ -264,7 +275,8 @@ impl<'a> Walk<'a> {
                 ));
                 self.enter_by_route(nic)
             }
-            End::Host | End::Outside(_) => {
+            End::Host => self.lan_to_host(None),
+            End::Outside(_) => {
                 let target = self.to();
                 let (name, detail) = match towards {
                     Towards::Address(address) if address == target => (target.to_string(), "on the LAN"),

@@ -215,6 +215,7 @@ impl<'a> Walk<'a> {
             end => {
                 self.wire_hop(lower, Side::Sent, "lower link");
                 self.check_link(lower)?;
+                self.doubt_siblings(nic, lower, mode);
                 let next = if on_link(self.snapshot, nic, self.packet.source, target) == Answer::Yes {
                     super::bridge::Towards::Address(target)
                 } else {
@@ -222,6 +223,28 @@ impl<'a> Walk<'a> {
                 };
                 self.beyond(end, next)
             }
+        }
+    }
+
+    /// A sibling whose address is not known may be the one that is meant, and out of reach.
+    fn doubt_siblings(&mut self, nic: &Nic, lower: &Link, mode: MacvtapMode) {
+        let apart = |other: &&Nic| {
+            let known = other.addresses.iter().any(|own| !own.stale);
+            let together = mode == MacvtapMode::Bridge && self.mode_of(other) == Some(MacvtapMode::Bridge);
+            other.id != nic.id && other.lower == Some(lower.name) && !known && !together
+        };
+        let found = self.snapshot.nics.iter().find(apart);
+        // What stands for the internet or has been seen on the wire is no sibling.
+        let target = self.to();
+        let elsewhere = target == INTERNET
+            || target == INTERNET6
+            || self.snapshot.kernel.neighbours.iter().any(|seen| seen.address == target);
+        if let Some(other) = found.filter(|_| !elsewhere) {
+            self.doubt(format!(
+                "{target} may be {}'s, which mode {} does not reach",
+                other.guest,
+                mode.word()
+            ));
         }
     }
 
@@ -240,14 +263,19 @@ impl<'a> Walk<'a> {
         }
         self.wire_hop(lower, Side::Sent, "lower link");
         self.check_link(lower)?;
+        self.lan_to_host(Some(lower))
+    }
+
+    /// By the LAN's switch to the link that has the host's address.
+    pub(super) fn lan_to_host(&mut self, by: Option<&Link>) -> Step {
+        let target = self.to();
+        let owners = self.links_with(target);
+        self.hop(HopKind::Outside, "LAN", "through the switch");
         let Some(owner) = owners.first() else { return self.lose("no link has that address") };
         if matches!(owner.kind, LinkKind::Bridge(_)) && !self.leads_out(owner) {
-            return self.stop(format!(
-                "{target} is on {}, which the LAN behind {} is not on",
-                owner.name, lower.name
-            ));
+            let by = by.map_or_else(String::new, |link| format!(" behind {}", link.name));
+            return self.stop(format!("{target} is on {}, which the LAN{by} is not on", owner.name));
         }
-        self.hop(HopKind::Outside, "LAN", format!("through the switch to {}", owner.name));
         self.at_host(super::Place { inward: vec![owner.name], ..super::Place::default() })
     }
 

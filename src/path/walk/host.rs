@@ -10,7 +10,7 @@ use super::{Place, Step, Walk};
 use crate::model::firewall::{Family, Hook};
 use crate::model::kernel::Route;
 use crate::model::{ForwardMode, Link, LinkKind, Nic, Snapshot};
-use crate::path::packet::{is_local, single};
+use crate::path::packet::{Answer, Flow, is_local, single};
 use crate::path::{HopKind, Side, names};
 
 impl<'a> End<'a> {
@@ -27,6 +27,11 @@ impl<'a> End<'a> {
 impl<'a> Walk<'a> {
     /// A packet has come up to the host by one of these links.
     pub(super) fn at_host(&mut self, place: Place) -> Step {
+        /// More stations than any packet passes that arrives.
+        const MOST_HOPS: usize = 48;
+        if self.hops.len() > MOST_HOPS {
+            return self.lose("it would go round in circles");
+        }
         let layer = self.layer();
         let crossed = self.cross(&place, Hook::Prerouting, layer)?;
         self.outer = None;
@@ -100,6 +105,7 @@ impl<'a> Walk<'a> {
         let target = self.packet.destination;
         self.hop(HopKind::Route, "route", "");
         if target.prefix_len() == 0 {
+            self.check_only_way()?;
             self.lose("the guest's address is not known")?;
         }
         let Some(route) = snapshot.kernel.route_to(self.to()) else {
@@ -124,6 +130,29 @@ impl<'a> Walk<'a> {
             return Err(super::Ended);
         };
         Ok((route, link))
+    }
+
+    /// A macvtap whose address is not known cannot be reached whatever it is, when the host has no other
+    /// way to its LAN than the macvtap's own lower link.
+    fn check_only_way(&mut self) -> Step {
+        let snapshot = self.snapshot;
+        let Some(lower) = self.goal.and_then(|id| snapshot.nic(id)).and_then(|nic| nic.lower) else {
+            return Ok(());
+        };
+        let mut ways = snapshot.kernel.addresses.iter().filter(|own| own.scope != "link");
+        let other = ways.any(|own| {
+            let link = snapshot.link(own.index).filter(|link| !link.loopback && link.name != lower);
+            link.is_some_and(|link| match link.kind {
+                LinkKind::Bridge(_) => self.leads_out(link),
+                _ => true,
+            })
+        });
+        if other {
+            return Ok(());
+        }
+        self.stop(format!(
+            "the host cannot reach a macvtap on its own link {lower}, and has no other way to that LAN"
+        ))
     }
 
     /// Out by a link, to a next hop.
@@ -158,7 +187,7 @@ impl<'a> Walk<'a> {
         if let Some(master) = link.master.and_then(|index| self.snapshot.link(index)) {
             self.doubt(format!("{} is a port of {}: answers come in there", link.name, master.name));
         }
-        if self.packet.flow == Some(crate::path::packet::Flow::New) && self.seen_as.is_none() {
+        if self.packet.flow == Some(Flow::New) && self.packet.translated.1 == Answer::No {
             self.left_as = Some(self.packet.source);
         }
         self.beyond(end, Towards::Address(next))
@@ -166,6 +195,10 @@ impl<'a> Walk<'a> {
 
     /// The other end sends back; `left_as` is the untranslated address with which the packet left the host.
     pub(super) fn answer_from(&mut self, far: End<'a>, nic: &Nic, left_as: Option<IpNet>) -> Step {
+        if self.snapshot.host.foreign_namespace {
+            self.host_hop(String::new());
+            return self.lose("libvirt runs on another machine or in another network namespace");
+        }
         match far {
             End::Host => self.host_sends(),
             End::Guest(other) => self.guest_sends(other),

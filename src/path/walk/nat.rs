@@ -37,6 +37,10 @@ impl Walk<'_> {
         link: &Link,
         route: Option<(&Route, IpAddr)>,
     ) {
+        // Rules that could not be read may translate.
+        if !crossed.any && crossed.answer == Answer::Unknown {
+            self.packet.translated.1 = Answer::Unknown;
+        }
         let Some(translation) = &crossed.translation else { return };
         let to = match &translation.action {
             Action::Snat { address: Some((from, to)), .. } if from == to => Some(*from),

@@ -85,6 +85,15 @@ pub fn table(number: u8, bytes: &[u8]) -> Option<(Family, String, bool)> {
     Some((family(number)?, find_string(bytes, 1)?, find_be32(bytes, 2)? & DORMANT != 0))
 }
 
+/// No packet enters the base chains of a dormant table.
+pub fn put_to_sleep(chains: &mut [Chain], tables: impl Iterator<Item = (Family, String, bool)>) {
+    for (family, table, _) in tables.filter(|(.., dormant)| *dormant) {
+        for chain in chains.iter_mut().filter(|chain| chain.id.family == family && chain.id.table == table) {
+            chain.hook = None;
+        }
+    }
+}
+
 /// What the payload of a verdict says to do.
 pub(super) fn verdict(bytes: &[u8]) -> Option<Action> {
     let chain = || find_string(bytes, 2);

@@ -27,6 +27,8 @@ enum Value {
     Destination(usize),
     SourcePort,
     DestinationPort,
+    /// Both ports at once.
+    Ports,
     CtState,
     CtStatus,
     EtherType,
@@ -172,7 +174,13 @@ impl<'a> Expressions<'a> {
             (2, 0, 1, _) if self.icmp() => Value::IcmpType,
             (2, 0, 2, _) => Value::SourcePort,
             (2, 2, 2, _) => Value::DestinationPort,
-            _ => Value::Opaque(format!("@{},{},{}", payload_base(base), offset * 8, length * 8)),
+            (2, 0, 4, _) => Value::Ports,
+            _ => Value::Opaque(format!(
+                "@{},{},{}",
+                payload_base(base),
+                offset.saturating_mul(8),
+                length.saturating_mul(8)
+            )),
         };
         self.load(find_be32(data, 1), value)
     }
@@ -224,6 +232,12 @@ impl<'a> Expressions<'a> {
         let operator = find_be32(data, 2)?;
         let negated = operator == 1;
         let part = match (&value, operator) {
+            (Value::Ports, 0) => {
+                let [a, b, c, d] = *constant.first_chunk()?;
+                let (source, destination) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                self.out.matches.extend(ports(&Value::SourcePort, vec![(source, source)], false));
+                ports(&Value::DestinationPort, vec![(destination, destination)], false)?
+            }
             (Value::Opaque(text), 0 | 1) => {
                 let word = if negated { "!=" } else { "==" };
                 Match::Opaque { text: format!("{text} {word} 0x{}", hex(constant)) }
@@ -547,7 +561,7 @@ const fn width(value: &Value) -> Option<usize> {
         Value::NfProto | Value::L4Proto | Value::IcmpType | Value::PacketType => 1,
         Value::SourcePort | Value::DestinationPort | Value::EtherType => 2,
         Value::Source(bytes) | Value::Destination(bytes) => *bytes,
-        Value::Masked(..) | Value::Constant(_) | Value::Opaque(_) => return None,
+        Value::Ports | Value::Masked(..) | Value::Constant(_) | Value::Opaque(_) => return None,
     })
 }
 

@@ -44,6 +44,7 @@ fn part(part: &Match) -> String {
         Match::InPort { name, negated } => format!("physdev in {}{name:?}", not(*negated)),
         Match::OutPort { name, negated } => format!("physdev out {}{name:?}", not(*negated)),
         Match::Bridged { negated } => format!("physdev {}bridged", not(*negated)),
+        Match::RoutingHeader { negated } => format!("rt {}present", not(*negated)),
         Match::Mark { value, mask, negated } => format!("meta mark & {mask:#x} {}{value:#x}", not(*negated)),
         Match::AnyOf { any, negated } => {
             let any: Vec<String> = any.iter().map(self::part).collect();

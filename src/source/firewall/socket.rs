@@ -50,6 +50,8 @@ const SUBSYSTEM: u16 = 10 << 8;
 const GETTABLE: u16 = SUBSYSTEM + 1;
 const GETCHAIN: u16 = SUBSYSTEM + 4;
 const GETRULE: u16 = SUBSYSTEM + 7;
+#[cfg(test)]
+const GETSET: u16 = SUBSYSTEM + 10;
 const GETSETELEM: u16 = SUBSYSTEM + 13;
 const NEWGEN: u16 = SUBSYSTEM + 15;
 const GETGEN: u16 = SUBSYSTEM + 16;
@@ -154,6 +156,15 @@ impl Listener {
 /// An object of a dump: its family and its attributes.
 type Object = (u8, Vec<u8>);
 
+/// A whole rule set, undecoded; of a set its family, table, name and elements.
+#[cfg(test)]
+pub(super) struct Raw {
+    pub(super) tables: Vec<Object>,
+    pub(super) chains: Vec<Object>,
+    pub(super) rules: Vec<Object>,
+    pub(super) sets: Vec<(u8, String, String, Vec<Object>)>,
+}
+
 /// Dumps the whole rule set.
 pub(super) struct Reader {
     socket: Socket,
@@ -178,25 +189,35 @@ impl Reader {
                 chains.iter().filter_map(|(family, bytes)| decode::chain(*family, bytes)).collect();
             facts.rules =
                 rules.iter().filter_map(|(family, bytes)| decode::rule(*family, bytes, &mut names)).collect();
-            let dormant: Vec<_> = tables
-                .iter()
-                .filter_map(|(family, bytes)| decode::table(*family, bytes))
-                .filter_map(|(family, table, dormant)| dormant.then_some((family, table)))
-                .collect();
-            // No packet enters a dormant table.
-            for chain in &mut facts.chains {
-                if dormant
-                    .iter()
-                    .any(|(family, table)| *family == chain.id.family && *table == chain.id.table)
-                {
-                    chain.hook = None;
-                }
-            }
+            let tables = tables.iter().filter_map(|(family, bytes)| decode::table(*family, bytes));
+            decode::put_to_sleep(&mut facts.chains, tables);
             if self.generation()? == Some(before) {
                 return Ok(facts);
             }
         }
         Err(FirewallError::Restless(TRIES))
+    }
+
+    /// The same, as the kernel sends it.
+    #[cfg(test)]
+    pub(super) fn raw(&mut self) -> Result<Raw, FirewallError> {
+        let mut dump = |kind, what| self.dump(kind, 0, &[], what).map(Option::unwrap_or_default);
+        let mut raw = Raw {
+            tables: dump(GETTABLE, "tables")?,
+            chains: dump(GETCHAIN, "chains")?,
+            rules: dump(GETRULE, "rules")?,
+            sets: Vec::new(),
+        };
+        for (family, set) in dump(GETSET, "sets")? {
+            let (table, name) = (find_string(&set, 1), find_string(&set, 2));
+            let (table, name) = (table.unwrap_or_default(), name.unwrap_or_default());
+            let mut attributes = Vec::new();
+            push_string(&mut attributes, 1, &table);
+            push_string(&mut attributes, 2, &name);
+            let elements = self.dump(GETSETELEM, family, &attributes, "sets")?.unwrap_or_default();
+            raw.sets.push((family, table, name, elements));
+        }
+        Ok(raw)
     }
 
     fn generation(&mut self) -> Result<Option<u32>, FirewallError> {

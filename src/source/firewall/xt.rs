@@ -26,6 +26,8 @@ pub(super) fn matches(name: &str, revision: u32, info: &[u8]) -> Option<Vec<Matc
             let types = vec![packet_type(u8::try_from(u32_at(info, 0)?).ok()?)?.to_owned()];
             Some(vec![Match::PacketType { types, negated: u32_at(info, 4)? != 0 }])
         }
+        // `struct ip6t_rt`: the flags' bit 0 asks for a type, its inversion means any other type.
+        ("rt", 0) => (*info.get(13)? == 0).then(|| vec![Match::RoutingHeader { negated: false }]),
         ("mark", 1) => {
             let (value, mask) = (u32_at(info, 0)?, u32_at(info, 4)?);
             Some(vec![Match::Mark { value, mask, negated: *info.get(8)? != 0 }])
