@@ -23,11 +23,13 @@ fn by_hand(nic: &Nic) -> Fix {
         .source()
         .map(|source| format!("{}={}", source.kind_word(), quote(&source.plug())))
         .unwrap_or_default();
+    let model = nic.config().and_then(|config| config.model.as_deref());
+    let model = model.map(|model| format!(" --model {}", quote(model))).unwrap_or_default();
     Fix::by_hand(
         format!("give the NIC of {} another address", nic.guest),
         [
             format!("virt-net nic remove {guest} {} --yes", nic.position),
-            format!("virt-net nic add {guest} --to {plug}   # a free MAC is proposed"),
+            format!("virt-net nic add {guest} --to {plug}{model}   # a free MAC is proposed"),
         ],
     )
 }

@@ -11,8 +11,8 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
     look::running(snapshot)
         .filter_map(|nic| {
             let model = nic.live.as_ref()?.model.as_deref().filter(|model| SLOW.contains(model))?;
-            // Already changed for the next boot.
-            let next = nic.next.as_ref().is_some_and(|next| next.model.as_deref() != Some(model));
+            // Changed for the next boot already: the pending change says so.
+            nic.next.as_ref().filter(|next| next.model.as_deref() == Some(model))?;
             let title = format!("{} is a {model}", look::name(nic));
             let finding = Finding::new("slow-nic-model", Severity::Note, Subject::Nic(nic.id), title)
                 .libvirt(format!("{} {} has model {model}", nic.guest, nic.id.mac))
@@ -20,7 +20,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
                     "Each packet costs the emulator many exits: virtio is several times faster and is what production uses. The \
                      guest needs its driver, which Linux has; Windows needs virtio-win first.",
                 );
-            (!next).then(|| finding.fix(Fix::by("virtio at the next boot", Remedy::Virtio { nic: nic.id })))
+            Some(finding.fix(Fix::by("virtio at the next boot", Remedy::Virtio { nic: nic.id })))
         })
         .collect()
 }

@@ -37,9 +37,27 @@ fn of_network(snapshot: &Snapshot, network: &Network) -> Option<Finding> {
         .libvirt(format!("network {} {state}, {subnet}", network.name))
         .kernel(other)
         .means(happens);
-    let free = propose_subnet(snapshot).map_or_else(|| "192.168.N.1/24".to_owned(), |free| free.to_string());
-    let command = format!("virt-net network edit {} --subnet {free}", quote(&network.name));
-    Some(finding.fix(Fix::by_hand(format!("give it another subnet, {free} is free"), [command])))
+    let name = quote(&network.name);
+    let free = propose_subnet(snapshot);
+    let words = free.map_or_else(
+        || "give it another subnet".to_owned(),
+        |free| format!("give it another subnet, {free} is free"),
+    );
+    let command = free.and_then(|free| Some((first_three(subnet)?, first_three(free)?))).map_or_else(
+        || format!("virsh net-edit {name}   # its <ip> and <dhcp>, then: virt-net network restart {name}"),
+        |(old, new)| {
+            let old = old.replace('.', "\\.");
+            format!("virsh net-dumpxml --inactive {name} | sed 's/{old}/{new}/g' | virt-net network edit {name} --xml - --yes")
+        },
+    );
+    Some(finding.fix(Fix::by_hand(words, [command])))
+}
+
+/// `192.168.50.` of 192.168.50.0/24: what all addresses of such a subnet begin with.
+fn first_three(subnet: IpNet) -> Option<String> {
+    let text = subnet.trunc().addr().to_string();
+    let whole = subnet.addr().is_ipv4() && subnet.prefix_len() == 24;
+    text.strip_suffix('0').filter(|_| whole).map(str::to_owned)
 }
 
 /// A route of another link into the subnet. A wider one with a next hop (a VPN's, a summary) is no contradiction: the

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod devices;
+mod doctor;
 mod lab;
 mod libvirt;
 mod netlink;
