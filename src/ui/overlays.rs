@@ -46,7 +46,7 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                     Line::styled(format!(" {}", escape(&job.title())), theme.style(Role::Title)),
                     Line::raw(""),
                 ];
-                lines.extend(preview::lines(&job.preview(), *preview, theme, room));
+                lines.extend(preview::lines(job, *preview, theme, room));
                 show(&format!(" {} ", escape(title)), lines, *scroll, theme, area, frame);
             }
             Overlay::Steps { scroll } => {

@@ -25,10 +25,7 @@ pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>)
     let room = usize::from(columns).saturating_sub(4);
     let fields: Vec<Line<'_>> =
         form.shown().map(|(at, field)| line(field, at == form.cursor, theme, room)).collect();
-    let below = match &form.planned {
-        Ok(job) => preview::lines(&job.preview(), form.preview, theme, room),
-        Err(refusal) => preview::refused(refusal, theme, room),
-    };
+    let below = preview::of_planned(&form.planned, form.preview, theme, room);
     let wanted = fields.len() + 1 + below.len() + 2;
     // The box does not jump while fields are filled in.
     let rows = u16::try_from(wanted.max(fields.len() + 9)).unwrap_or(u16::MAX).min(area.height);

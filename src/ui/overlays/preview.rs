@@ -4,16 +4,35 @@ use ratatui::text::{Line, Span};
 use similar::{ChangeTag, TextDiff};
 
 use crate::app::form;
-use crate::app::job::Preview;
+use crate::app::job::{Job, Planned, Preview};
 use crate::change::{Edit, Refusal};
 use crate::ui::text::{escape, fit, truncate, width, wrap};
 use crate::ui::theme::{Role, Theme};
 
+/// What a form would do, or why nothing can be done.
+pub(super) fn of_planned<'a>(
+    planned: &Planned,
+    part: form::Preview,
+    theme: Theme,
+    room: usize,
+) -> Vec<Line<'a>> {
+    match planned {
+        Ok(job) => lines(job, part, theme, room),
+        Err(refusal) => refused(refusal, theme, room),
+    }
+}
+
 /// The part of a preview that was asked for.
-pub(super) fn lines<'a>(preview: &Preview, part: form::Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+pub(super) fn lines<'a>(job: &Job, part: form::Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let preview = job.preview();
     match part {
-        form::Preview::Summary => summary(preview, theme, room),
-        form::Preview::Diff => whole(preview, theme, room),
+        form::Preview::Summary => {
+            let mut lines = meaning(&preview, theme, room);
+            lines.extend(steps(job, theme, room));
+            lines.extend(changes(&preview, theme, room));
+            lines
+        }
+        form::Preview::Diff => whole(&preview, theme, room),
         form::Preview::Commands => {
             let lines = preview.commands.iter().flat_map(|command| command.lines());
             lines
@@ -24,7 +43,7 @@ pub(super) fn lines<'a>(preview: &Preview, part: form::Preview, theme: Theme, ro
 }
 
 /// Why there is no plan.
-pub(super) fn refused<'a>(refusal: &Refusal, theme: Theme, room: usize) -> Vec<Line<'a>> {
+fn refused<'a>(refusal: &Refusal, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
     for (role, text) in [(Role::Warn, &refusal.reason), (Role::Text, &refusal.way_out)] {
         let wrapped = wrap(&escape(text), room.saturating_sub(1)).into_iter();
@@ -33,7 +52,7 @@ pub(super) fn refused<'a>(refusal: &Refusal, theme: Theme, room: usize) -> Vec<L
     lines
 }
 
-fn summary<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+fn meaning<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
     let risks = preview.risks.iter().map(|sentence| ("▲", Role::Warn, sentence));
     let meaning = preview.consequences.iter().filter(|sentence| !sentence.is_empty()).enumerate();
@@ -49,6 +68,27 @@ fn summary<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
             lines.push(Line::styled(format!(" {bullet} {line}"), theme.style(role)));
         }
     }
+    lines
+}
+
+/// `steps  the kernel has the tap on virbr1 → the port forwards → …`, for those who want to know before.
+fn steps<'a>(job: &Job, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let steps = job.steps();
+    let mut texts: Vec<&str> = steps.iter().map(|step| step.text.as_str()).collect();
+    texts.dedup();
+    // One step is what the title says.
+    if texts.len() < 2 {
+        return Vec::new();
+    }
+    let wrapped = wrap(&escape(&texts.join(" → ")), room.saturating_sub(10));
+    let label = |row: usize| if row == 0 { "steps" } else { "" };
+    let line =
+        |(row, text)| Line::styled(format!("   {} {text}", fit(label(row), 6, ' ')), theme.style(Role::Dim));
+    wrapped.into_iter().enumerate().map(line).collect()
+}
+
+fn changes<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
     let mut before: Option<Vec<(ChangeTag, String)>> = None;
     for (label, edit) in &preview.edits {
         let changed = changed(edit);

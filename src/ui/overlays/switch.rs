@@ -34,10 +34,7 @@ pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame
     let columns = area.width.min(106);
     let room = usize::from(columns).saturating_sub(4);
     let settings = settings(form, nic.config().and_then(|config| config.model.clone()), theme);
-    let below = match &form.planned {
-        Ok(job) => preview::lines(&job.preview(), form.preview, theme, room),
-        Err(refusal) => preview::refused(refusal, theme, room),
-    };
+    let below = preview::of_planned(&form.planned, form.preview, theme, room);
     let choices: Vec<Line<'_>> =
         form.choices.iter().enumerate().map(|(at, one)| choice(one, form, at, theme, room)).collect();
     // now, choices, settings, rule, preview, frame: the list gives way before the preview does.
