@@ -1,9 +1,10 @@
 //! A bridge over the NIC that carries the session: kept only when confirmed, and the old state is back
 //! to the byte after every other end.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::kernel::Kernel;
@@ -19,6 +20,10 @@ use crate::netlink::{in_namespace, run};
 /// Everything that a change of a bridge may touch; what only counts or ages is left out.
 const STATE: &str = "ip -d -o link | sed 's/ state [A-Z]*//; s/bridge_id.*//; s/[a-z_]*timer *[0-9.]*//g; s/ageing_time [0-9]*//'; ip -4 -o address; \
     ip -6 -o address show scope global; ip route show table all | sed '/^broadcast/d; /^local/d; /ff00::/d; /fe80/d'";
+
+/// The files that a change may touch, and what it might leave beside them.
+const FILES: &str = "find /etc/network /run/systemd/network /etc/systemd/network /etc/netplan /run/netplan \
+    /etc/NetworkManager/system-connections -type f -exec cksum {} + 2>/dev/null; true";
 
 fn state() -> String {
     let output = Command::new("sh").args(["-c", STATE]).output().unwrap();
@@ -128,31 +133,95 @@ fn the_bridge_takes_over_all_that_the_nic_had() {
     });
 }
 
+/// A change that waits is looked for until then.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What `show` says of the change that is under way: its state, or nothing.
+fn waiting(lab: &Lab) -> Option<String> {
+    let shown = lab.json("kvm1", "virt-net show bridges --json 2>/dev/null || true");
+    shown["waiting"]["progress"]["state"].as_str().map(str::to_owned)
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not within {} s", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Kills the agent when its record says that so many steps are done; what the record said then.
+fn kill_at(lab: &Lab, done: usize) -> String {
+    let record = format!("/proc/{}/root/var/lib/virt-net/bridge.json", lab.pid("kvm1"));
+    let own = std::fs::read_link(format!("/proc/{}/ns/net", lab.pid("kvm1"))).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let agent = || {
+        std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let is_agent = line.split(|byte| *byte == 0).any(|word| word == b"bridge-agent");
+            let here = std::fs::read_link(entry.path().join("ns/net")).ok()? == own;
+            (is_agent && here).then(|| entry.file_name().to_str()?.parse().ok())?
+        })
+    };
+    let pid: i32 = loop {
+        if let Some(pid) = agent() {
+            break pid;
+        }
+        assert!(Instant::now() < deadline, "no agent was started");
+    };
+    loop {
+        let text = std::fs::read_to_string(&record).unwrap_or_default();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let progress = &value["progress"];
+        let far = match progress["state"].as_str() {
+            Some("applying") => progress["done"].as_u64().is_some_and(|at| at >= done as u64),
+            Some("waiting") => true,
+            _ => false,
+        };
+        if far {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+                .unwrap();
+            return progress["state"].as_str().unwrap().to_owned();
+        }
+        assert!(Instant::now() < deadline, "step {done} was not reached: {progress}");
+    }
+}
+
 #[test]
 #[ignore = "needs root: starts the lab"]
 fn the_session_survives_and_the_old_state_comes_back_unless_confirmed() {
-    let lab = Lab::up("bridge", &[]);
-    let state = || without_seconds(&lab.run("kvm1", STATE));
+    let lab = Lab::up("bridge", &["--managers"]);
+    lab.run(
+        "kvm1",
+        "cat >/etc/network/interfaces <<'X'\n# mine\nauto lo\niface lo inet loopback\n\nauto eth0\n\
+        iface eth0 inet static\n    address 10.0.0.8/16\n    gateway 10.0.0.2 # why\nX\n",
+    );
+    let state = || without_seconds(&lab.run("kvm1", &format!("{STATE}; {FILES}")));
     let before = state();
     let mut server = lab.start("kvm1", "socat TCP-LISTEN:7777,fork,reuseaddr EXEC:cat");
     lab.run("kvm1", "until ss -ltn | grep -q :7777; do sleep 0.1; done");
     let mut session = lab.start(
         "pc",
-        "(for n in $(seq 300); do echo line $n; sleep 0.1; done) | socat -t3 - TCP:10.0.0.8:7777",
+        "(n=0; until [ -e /tmp/enough ]; do n=$((n+1)); echo line $n; sleep 0.1; done) | socat -t3 - TCP:10.0.0.8:7777",
     );
-    let create = "SSH_CONNECTION='10.0.0.1 50022 10.0.0.8 22' virt-net bridge create br7 --port eth0 --yes";
+    let create = "env SSH_CONNECTION='10.0.0.1 50022 10.0.0.8 22' virt-net bridge create br7 --port eth0 --yes";
 
-    // Nobody confirms.
+    refusals(&lab, create);
+    assert_same(&state(), &before, "refused");
+
+    // Nobody confirms; what waits is told, and nothing else may begin.
     let text = lab.run("kvm1", &format!("{create} --confirm 5s"));
     assert!(text.contains("this path carries your session: 10.0.0.1 → eth0"), "{text}");
-    assert!(text.contains("virt-net confirm"), "{text}");
+    assert!(text.contains("default via 10.0.0.2 dev br7") && text.contains("no packet is lost"), "{text}");
+    assert!(text.contains("+ bridge_ports eth0") && text.contains("virt-net confirm"), "{text}");
+    assert_eq!(waiting(&lab).as_deref(), Some("waiting"));
     let made =
         lab.run("kvm1", "ip -br address show br7; bridge link show dev eth0; virt-net show bridges 2>&1");
     assert!(made.contains("10.0.0.8/16") && made.contains("state forwarding"), "{made}");
     assert!(made.contains("waits for its confirmation"), "{made}");
-    let refused = lab.run("kvm1", "virt-net bridge delete br7 --yes 2>&1; echo status $?");
+    let refused = lab.run("kvm1", "virt-net bridge delete br7 --persist none --yes 2>&1; echo status $?");
     assert!(refused.contains("another change") && refused.contains("status 3"), "{refused}");
-    lab.run("kvm1", "sleep 6");
+    until("it is taken back", || waiting(&lab).is_none());
     assert_same(&state(), &before, "not confirmed");
 
     // Asked for.
@@ -161,33 +230,143 @@ fn the_session_survives_and_the_old_state_comes_back_unless_confirmed() {
     assert!(text.contains("taken back"), "{text}");
     assert_same(&state(), &before, "rolled back");
 
-    // The agent is killed while it waits: the next start finishes the way back.
-    lab.run("kvm1", &format!("{create} --confirm 60s"));
-    lab.run("kvm1", "kill -9 $(pidof virt-net)");
-    let text = lab.run("kvm1", "virt-net show bridges 2>&1");
-    assert!(text.contains("taken back"), "{text}");
-    assert_same(&state(), &before, "agent killed");
-
-    // Killed at some moment in the middle.
-    for moment in ["0.00", "0.02", "0.04", "0.06", "0.1"] {
-        lab.run("kvm1", &format!("({create} --confirm 60s >/dev/null 2>&1 &) ; \
-            for n in $(seq 400); do p=$(pgrep -f [b]ridge-agent) && break; sleep 0.01; done; \
-            sleep {moment}; kill -9 $p $(pidof virt-net) 2>/dev/null; sleep 0.2; virt-net show bridges >/dev/null 2>&1"));
-        assert_same(&state(), &before, &format!("agent killed {moment} s after it began"));
+    // The agent is killed at each step, and while it waits: the next start finishes the way back, or
+    // the agent itself when it is started again, as systemd does.
+    for done in 0..=4 {
+        let mut change = lab.start("kvm1", &format!("{create} --confirm 60s"));
+        let at = kill_at(&lab, done.min(3));
+        // The one who asked for it is killed as well, before it can finish for the agent.
+        lab.run("kvm1", "kill -9 $(pidof virt-net) 2>/dev/null; true");
+        change.wait().unwrap();
+        let again = if done % 2 == 0 {
+            "virt-net show bridges >/dev/null"
+        } else {
+            "virt-net bridge-agent --take-lock /var/lib/virt-net"
+        };
+        lab.run("kvm1", again);
+        assert_same(&state(), &before, &format!("agent killed while {at}, after {done} steps"));
     }
+
+    // virt-net is killed, or its terminal hangs up: the agent goes on, and nobody confirms.
+    let mut change = lab.start("kvm1", &format!("{create} --confirm 5s"));
+    until("it waits", || waiting(&lab).as_deref() == Some("waiting"));
+    change.kill().unwrap();
+    change.wait().unwrap();
+    until("it is taken back", || waiting(&lab).is_none());
+    assert_same(&state(), &before, "virt-net killed");
+    hang_up(&lab);
+    until("it is taken back", || waiting(&lab).is_none());
+    assert_same(&state(), &before, "terminal hung up");
+
+    // A reboot while it waits: the files are the old ones, and the next start says so.
+    lab.run("kvm1", &format!("{create} --confirm 60s"));
+    lab.run("kvm1", "kill -9 $(pidof virt-net); sed -i 's/\"boot\": \"[^\"]*\"/\"boot\": \"an earlier one\"/' /var/lib/virt-net/bridge.json");
+    let text = lab.run("kvm1", "virt-net show bridges 2>&1; ls -A /etc/network; cat /etc/network/interfaces");
+    assert!(text.contains("the host was restarted") && !text.contains("virt-net-new"), "{text}");
+    assert!(text.contains("iface eth0 inet static") && !text.contains("br7 inet"), "{text}");
+    lab.run("kvm1", "virt-net bridge delete br7 --persist none --yes && virt-net confirm");
+    assert_same(&state(), &before, "put back by hand");
+
+    // Somebody else frees the port while it waits: that cannot be kept.
+    lab.run("kvm1", &format!("{create} --confirm 60s"));
+    let text = lab.run("kvm1", "ip link set eth0 nomaster; virt-net confirm; echo status $?");
+    assert!(text.contains("eth0 is no port of br7") && text.contains("status 1"), "{text}");
+    assert_same(&state(), &before, "changed by somebody else");
 
     // Confirmed, and deleted again.
     lab.run("kvm1", &format!("{create} --confirm 5s"));
-    assert!(lab.run("kvm1", "virt-net confirm").contains("kept"));
+    let text = lab.run("kvm1", "virt-net confirm; cat /etc/network/interfaces");
+    assert!(text.contains("kept, also at the next boot (ifupdown)"), "{text}");
+    assert!(text.contains("# mine") && text.contains("gateway 10.0.0.2 # why"), "{text}");
     lab.run("kvm1", "sleep 6; ip -br address show br7 | grep 10.0.0.8/16");
     lab.run("pc", "ping -c 2 -i 0.2 -W 1 10.0.0.8");
     lab.run("kvm1", "virt-net bridge delete br7 --yes && virt-net confirm");
     assert_same(&state(), &before, "deleted");
 
+    // Another address: the old one, and the session over it, stay until it is confirmed.
+    lab.run(
+        "kvm1",
+        "virt-net bridge create br7 --port eth0 --address 10.0.0.88/24 --stp on --persist none --yes",
+    );
+    let text = lab.run("kvm1", "ip -br address show br7; cat /sys/class/net/br7/bridge/stp_state");
+    assert!(text.contains("10.0.0.8/16") && text.contains("10.0.0.88/24") && text.ends_with("1\n"), "{text}");
+    lab.run("kvm1", "virt-net rollback");
+    assert_same(&state(), &before, "another address");
+
+    lab.run("pc", "touch /tmp/enough");
     let mut heard = String::new();
     session.stdout.take().unwrap().read_to_string(&mut heard).unwrap();
-    assert_eq!(heard.lines().count(), 300, "the session lost lines: {heard}");
+    let lines: Vec<String> = heard.lines().map(str::to_owned).collect();
+    let wanted: Vec<String> = (1..=lines.len()).map(|number| format!("line {number}")).collect();
+    assert!(lines.len() > 100, "the session ended early: {heard}");
+    assert_eq!(lines, wanted, "the session lost lines");
     session.wait().unwrap();
     server.kill().unwrap();
     server.wait().unwrap();
+}
+
+/// Nothing is begun without the right, the room, and a NIC that can be a port.
+fn refusals(lab: &Lab, create: &str) {
+    let refused = |prepare: &str, command: &str, tidy: &str| {
+        let text = lab.run("kvm1", &format!("{prepare}; {command} 2>&1; echo status $?; {tidy}"));
+        assert!(text.contains("status 3"), "{command}: {text}");
+        text
+    };
+    let guests = refused("true", "virt-net bridge create br7 --port eth1 --yes", "true");
+    assert!(guests.contains("macvtaps are on eth1: web01 (macvtap"), "{guests}");
+    let text = refused("true", &format!("setpriv --reuid 65534 --clear-groups {create}"), "true");
+    assert!(text.contains("root only"), "{text}");
+    let read_only = "mount --bind /etc/network /etc/network && mount -o remount,bind,ro /etc/network";
+    let text = refused(read_only, create, "umount /etc/network");
+    assert!(text.contains("Read-only file system"), "{text}");
+    let full = "cp -a /etc/network /tmp/network; mount -t tmpfs -o size=64k tmpfs /etc/network; \
+        cp -a /tmp/network/. /etc/network; cat /dev/zero >/etc/network/zero 2>/dev/null";
+    let text = refused(full, create, "umount /etc/network");
+    assert!(text.contains("No space left"), "{text}");
+    let full = "mkdir -p /var/lib/virt-net; mount -t tmpfs -o size=16k tmpfs /var/lib/virt-net; \
+        cat /dev/zero >/var/lib/virt-net/zero 2>/dev/null";
+    let text = refused(full, create, "umount /var/lib/virt-net");
+    assert!(text.contains("No space left"), "{text}");
+    let text = refused("true", "virt-net bridge create br7 --port eth0 --persist netplan --yes", "true");
+    assert!(text.contains("belongs to ifupdown"), "{text}");
+}
+
+/// Begins a change in a terminal, and takes the terminal away while it waits.
+fn hang_up(lab: &Lab) {
+    let pty = portable_pty::native_pty_system();
+    let pair = pty.openpty(portable_pty::PtySize::default()).unwrap();
+    let mut command = portable_pty::CommandBuilder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
+    command.args([
+        "exec",
+        "kvm1",
+        "--",
+        "virt-net",
+        "bridge",
+        "create",
+        "br7",
+        "--port",
+        "eth0",
+        "--confirm",
+        "5s",
+    ]);
+    command.env("VIRT_NET_LAB", lab.instance());
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let mut writer = pair.master.take_writer().unwrap();
+    let mut heard = String::new();
+    let mut is_asked = false;
+    let mut buffer = [0; 4096];
+    while !heard.contains("Type keep within") {
+        let read = reader.read(&mut buffer).unwrap();
+        assert!(read > 0, "it ended: {heard}");
+        heard.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        if !is_asked && heard.contains("Do it?") {
+            is_asked = true;
+            writer.write_all(b"y\n").unwrap();
+        }
+    }
+    drop((reader, writer, pair.master));
+    child.wait().unwrap();
+    assert_eq!(waiting(lab).as_deref(), Some("waiting"));
 }

@@ -19,11 +19,21 @@ impl Lab {
         lab
     }
 
-    /// The URI of a host's read-only libvirt socket, for this process outside of the lab.
-    pub(crate) fn uri(&self, host: &str) -> String {
+    /// Its name for `assets/lab`.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The process id of a host's first process, as seen from here.
+    pub(crate) fn pid(&self, host: &str) -> u32 {
         let path = format!("/run/virt-net-lab/{}/{host}.pid", self.instance);
         let noted = std::fs::read_to_string(&path).expect("the host's pid file");
-        let pid = noted.split_whitespace().next().expect("a pid");
+        noted.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a pid")
+    }
+
+    /// The URI of a host's read-only libvirt socket, for this process outside of the lab.
+    pub(crate) fn uri(&self, host: &str) -> String {
+        let pid = self.pid(host);
         format!("qemu+unix:///system?socket=/proc/{pid}/root/run/libvirt/libvirt-sock-ro")
     }
 

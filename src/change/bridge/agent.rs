@@ -273,6 +273,7 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
         answers(*gateway).await?;
     }
+    hands.wait().await;
     Ok(())
 }
 

@@ -33,10 +33,10 @@ pub fn begin(records: &Records, plan: BridgePlan, patience: Duration) -> Result<
             return Err(refuse(error.to_string(), "make room or make it writable, or use --persist none"));
         }
     }
-    let record = records.prepare(plan, patience, now()).map_err(|error| {
+    let record = records.prepare(plan.clone(), patience, now()).map_err(|error| {
+        forget(&plan);
         refuse(error.to_string(), "without the record nobody could take the change back: make room first")
-    });
-    let record = record?;
+    })?;
     agent::start(records, lock).map_err(|error| {
         forget(&record.plan);
         refuse(format!("the process that would carry it out cannot be started: {error}"), "try again")

@@ -50,8 +50,10 @@ impl Hands {
     const CALL: Duration = Duration::from_secs(60);
     /// What a manager does by itself is seen within this time.
     const SETTLE: Duration = Duration::from_secs(15);
-    /// NetworkManager's checkpoint runs out so long after the change's own deadline.
-    const SECOND_NET: Duration = Duration::from_secs(180);
+    /// NetworkManager's checkpoint runs out so long after the change's own deadline, and before that one
+    /// is set, after the first step.
+    const SECOND_NET: Duration = Duration::from_secs(30);
+    const STEPS: Duration = Duration::from_secs(180);
     const POLL: Duration = Duration::from_millis(50);
 
     /// For a change that waits so long for its confirmation.
@@ -96,10 +98,17 @@ impl Hands {
     async fn checkpoint(&self) -> Result<(), StepError> {
         /// Profiles and devices that are new are taken away again.
         const DELETE_NEW: &str = "6";
-        let seconds = (self.patience + Self::SECOND_NET).as_secs().to_string();
+        let seconds = Self::STEPS.as_secs().to_string();
         let text = network_manager(&["CheckpointCreate", "aouu", "0", &seconds, DELETE_NEW]).await?;
         // `o "/org/freedesktop/NetworkManager/Checkpoint/1"`
         Ok(self.records.note_checkpoint(text.split('"').nth(1))?)
+    }
+
+    /// The change waits for its confirmation from now on.
+    pub async fn wait(&self) {
+        let Some(path) = self.records.checkpoint() else { return };
+        let seconds = (self.patience + Self::SECOND_NET).as_secs().to_string();
+        let _ = network_manager(&["CheckpointAdjustRollbackTimeout", "ou", &path, &seconds]).await;
     }
 
     async fn end_checkpoint(&self) -> Result<(), StepError> {
