@@ -204,7 +204,8 @@ fn the_session_survives_and_the_old_state_comes_back_unless_confirmed() {
         "pc",
         "(n=0; until [ -e /tmp/enough ]; do n=$((n+1)); echo line $n; sleep 0.1; done) | socat -t3 - TCP:10.0.0.8:7777",
     );
-    let create = "env SSH_CONNECTION='10.0.0.1 50022 10.0.0.8 22' virt-net bridge create br7 --port eth0 --yes";
+    let create =
+        "env SSH_CONNECTION='10.0.0.1 50022 10.0.0.8 22' virt-net bridge create br7 --port eth0 --yes";
 
     refusals(&lab, create);
     assert_same(&state(), &before, "refused");

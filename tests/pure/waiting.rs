@@ -1,0 +1,117 @@
+//! A change of a bridge that waits for its confirmation, on the screen: told on every screen, kept or put
+//! back by a key that is pressed after the change.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use virt_net::app::forms::Value;
+use virt_net::app::job::Draft;
+use virt_net::app::waiting::Waiting;
+use virt_net::app::{App, Code, Effect, Event, Job, Key, Overlay, update};
+use virt_net::change::bridge::BridgeWant;
+use virt_net::change::bridge::record::{Answer, Progress};
+use virt_net::model::facts::Recording;
+use virt_net::model::rates::History;
+use virt_net::model::{Timestamp, topology};
+use virt_net::ui;
+use virt_net::ui::glyphs::Glyphs;
+use virt_net::ui::theme::Theme;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn app() -> App {
+    let recording: Recording = serde_json::from_str(include_str!("../fixtures/kvm1.json")).unwrap();
+    let facts = recording.frames.into_iter().next().unwrap();
+    App::new(Arc::new(topology::join(facts, Arc::new(History::default()), None)), NOW, (120, 40))
+}
+
+fn waits(app: &mut App, progress: Progress) {
+    let title = "make bridge br7 over eth0".to_owned();
+    let waiting = Waiting { begun: Timestamp(7), title, progress };
+    assert_eq!(update(app, Event::Waiting(Some(Box::new(waiting)))), []);
+}
+
+fn done() -> Progress {
+    Progress::Waiting { until: Timestamp(NOW.0 + 36_200), proofs: vec!["10.0.0.2 answers".to_owned()] }
+}
+
+fn press(app: &mut App, key: &str) -> Vec<Effect> {
+    update(app, Event::Key(Key::parse(key).unwrap()))
+}
+
+fn screen(app: &App, columns: u16, rows: u16) -> Vec<String> {
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal.draw(|frame| ui::draw(app, Theme::Mono, Glyphs::Unicode, frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let line = |row| (0..columns).map(|column| buffer[(column, row)].symbol()).collect::<String>();
+    (0..rows).map(line).collect()
+}
+
+#[test]
+fn every_screen_says_what_waits_and_for_how_long() {
+    let mut app = app();
+    assert!(!screen(&app, 120, 40)[1].contains("keep?"));
+    waits(&mut app, done());
+    let wide = " ▲ make bridge br7 over eth0: keep?  37 s until everything is put back   K keep  R put back now   10.0.0.2 answers ✔";
+    assert_eq!(screen(&app, 120, 40)[1].trim_end(), wide);
+    let narrow = screen(&app, 80, 24)[1].clone();
+    assert!(narrow.contains("br7 over eth0: keep?") && narrow.contains("K keep  R put back now"), "{narrow}");
+    for key in ["?", "m", "a"] {
+        press(&mut app, key);
+        assert_eq!(screen(&app, 120, 40)[1].trim_end(), wide, "with {key}");
+    }
+    update(&mut app, Event::Clock(Timestamp(NOW.0 + 30_000)));
+    assert!(screen(&app, 120, 40)[1].contains("7 s until"));
+}
+
+#[test]
+fn it_is_kept_by_a_key_after_the_change_and_by_nothing_else() {
+    let mut app = app();
+    assert_eq!(press(&mut app, "K"), []);
+    waits(&mut app, Progress::Applying { done: 1, doing: "make eth0 a port".to_owned() });
+    assert_eq!(press(&mut app, "K"), [], "it is not done yet");
+    assert_eq!(press(&mut app, "R"), [Effect::Answer(Answer::Rollback)]);
+    waits(&mut app, done());
+    assert_eq!(update(&mut app, Event::Paste("K".to_owned())), []);
+    assert_eq!(press(&mut app, "K"), [Effect::Answer(Answer::Confirm)]);
+    press(&mut app, "?");
+    assert_eq!(press(&mut app, "K"), [Effect::Answer(Answer::Confirm)]);
+    waits(&mut app, Progress::RollingBack { why: "nobody confirmed it in time".to_owned() });
+    assert_eq!(press(&mut app, "K"), []);
+}
+
+#[test]
+fn in_a_form_letters_are_text_and_control_keeps() {
+    let mut app = app();
+    waits(&mut app, done());
+    press(&mut app, "b");
+    let Some(Overlay::Form(form)) = app.overlays.last() else { panic!("no form") };
+    let Value::Text(before) = form.fields[0].value.clone() else { panic!("no text") };
+    assert_eq!(press(&mut app, "K"), []);
+    let Some(Overlay::Form(form)) = app.overlays.last() else { panic!("no form") };
+    assert_eq!(form.fields[0].value, Value::Text(format!("{before}K")));
+    assert_eq!(press(&mut app, "Ctrl-k"), [Effect::Answer(Answer::Confirm)]);
+    assert_eq!(press(&mut app, "Ctrl-r"), [Effect::Answer(Answer::Rollback)]);
+    assert!(screen(&app, 120, 40)[1].contains("Ctrl-k keep  Ctrl-r put back now"));
+}
+
+#[test]
+fn the_form_asks_for_the_owner_before_anything_is_done() {
+    let mut app = app();
+    press(&mut app, "b");
+    for _ in 0..6 {
+        update(&mut app, Event::Key(Key::plain(Code::Backspace)));
+    }
+    update(&mut app, Event::Paste("br7\n".to_owned()));
+    let Some(Effect::PlanBridge(job)) = press(&mut app, "Enter").pop() else { panic!("no plan") };
+    let BridgeWant::Create { bridge, port, .. } = &job.want else { panic!("{:?}", job.want) };
+    assert_eq!((bridge.to_string(), port.to_string()), ("br7".to_owned(), "eth0".to_owned()));
+    assert!(app.change.is_none(), "nothing is begun by a draft");
+    let mut ready = *job;
+    ready.draft = Draft::No;
+    update(&mut app, Event::Planned(Box::new(Ok(Job::from(ready)))));
+    assert!(matches!(app.overlays.last(), Some(Overlay::Confirm { .. })));
+    assert!(matches!(press(&mut app, "Enter").pop(), Some(Effect::Apply(_))), "not begun");
+}
