@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod bridge;
+mod bridge_guests;
+mod bridge_owners;
 mod devices;
 mod doctor;
 mod lab;

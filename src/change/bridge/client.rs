@@ -5,10 +5,13 @@
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use tokio::time::Instant;
 
 use crate::model::IfName;
 
@@ -63,19 +66,38 @@ pub fn stop(link: IfName) {
 
 /// Ends the clients of a link and starts one on another link, unless one runs there.
 ///
+/// Clients go into the background when they have a lease: so it is waited for. One that stays in the
+/// foreground is given the time to begin.
+///
 /// # Errors
-/// It cannot be started; the old one is ended then.
-pub fn hand_over(from: IfName, to: IfName, argv: &[String]) -> std::io::Result<()> {
+/// It cannot be started, or has found no server; the old one is ended then.
+pub async fn hand_over(from: IfName, to: IfName, argv: &[String]) -> std::io::Result<()> {
+    /// A server that is there answers within this time.
+    const LEASE: Duration = Duration::from_secs(10);
     stop(from);
-    if running_on(to).is_empty() { start(argv) } else { Ok(()) }
+    if !running_on(to).is_empty() {
+        return Ok(());
+    }
+    let Some(mut child) = start(argv)? else { return Ok(()) };
+    let deadline = Instant::now() + LEASE;
+    while Instant::now() < deadline {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => {
+                return Err(std::io::Error::other(format!("it has found no DHCP server: {status}")));
+            }
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    Ok(())
 }
 
-fn start(argv: &[String]) -> std::io::Result<()> {
-    let Some((program, arguments)) = argv.split_first() else { return Ok(()) };
+fn start(argv: &[String]) -> std::io::Result<Option<Child>> {
+    let Some((program, arguments)) = argv.split_first() else { return Ok(None) };
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().map(drop)
+    command.spawn().map(Some)
 }
 
 /// How a client is started that ends its start when it has a lease, or fails.

@@ -79,6 +79,7 @@ impl Hands {
             Step::MoveClient { from, to, argv } => {
                 let command = step.text();
                 client::hand_over(*from, *to, argv)
+                    .await
                     .map_err(|error| StepError::Call { command, why: error.to_string() })
             }
             Step::StopClient { link } => {

@@ -1,0 +1,230 @@
+//! Each owner of a NIC keeps a bridge over a reboot, which is played here: the bridge, the addresses and
+//! all that is in `/run` go, and the owner builds everything up again from its files.
+
+use std::time::{Duration, Instant};
+
+use crate::lab::Lab;
+
+/// Links, addresses and routes of the NIC and the bridge, without what only counts.
+const LOOK: &str =
+    "ip -br link show | grep -v vnet; ip -4 -br address; ip route show | sort; bridge link show dev eth0";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const LAN: &str = "10.0.0.8/16";
+
+/// Waits until a command succeeds on the host.
+fn until(lab: &Lab, what: &str, command: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let command = format!("({command}) >/dev/null 2>&1 && echo yes || true");
+    while lab.run("kvm1", &command) != "yes\n" {
+        assert!(Instant::now() < deadline, "{what}: {}", lab.run("kvm1", LOOK));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The owner's daemon and files, as each test of an owner needs them.
+struct Played {
+    /// What `virt-net` calls it.
+    owner: &'static str,
+    /// Writes its files.
+    files: &'static str,
+    /// Brings the network up from them.
+    start: &'static str,
+    /// Ends it; `/run` and the kernel's state go as well.
+    stop: &'static str,
+}
+
+const NOTHING: &str = "ip link del br7 2>/dev/null; ip link set eth0 nomaster; ip address flush dev eth0; \
+    ip route flush dev eth0; ip link set eth0 down; \
+    rm -rf /run/systemd/netif /run/systemd/network /run/netplan /run/NetworkManager /run/network /run/udhcpc.*";
+
+const NETWORKD: &str = "mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp; \
+    chown -R systemd-network: /run/systemd/netif; pidof dbus-daemon >/dev/null || { mkdir -p /run/dbus; dbus-daemon --system --fork; }; \
+    setsid unshare -m sh -c 'mount -o remount,bind,ro /sys; exec /lib/systemd/systemd-networkd' >/run/networkd.log 2>&1 </dev/null &";
+const NETWORKD_STOP: &str =
+    "kill $(pidof systemd-networkd); while pidof systemd-networkd >/dev/null; do sleep 0.1; done";
+
+const IFUPDOWN: Played = Played {
+    owner: "ifupdown",
+    files: "cat >/etc/network/interfaces <<'X'\n# mine\nauto lo\niface lo inet loopback\n\nauto eth0\n\
+        iface eth0 inet static\n    address 10.0.0.8/16\n    gateway 10.0.0.2 # why\nX\n",
+    start: "mkdir -p /run/network; ifup -a",
+    stop: "true",
+};
+
+/// udhcpc is the DHCP client that ifupdown starts; the lease comes from the LAN.
+const IFUPDOWN_DHCP: Played = Played {
+    owner: "ifupdown",
+    files: "ln -sf /usr/bin/busybox /usr/sbin/udhcpc; mkdir -p /etc/udhcpc; cat >/etc/udhcpc/default.script <<'X'\n\
+        #!/bin/sh\ncase $1 in\ndeconfig) ip -4 address flush dev $interface; ip link set $interface up;;\n\
+        bound|renew) ip address replace $ip/$mask dev $interface; ip route replace default via $router dev $interface;;\nesac\nX\n\
+        chmod 755 /etc/udhcpc/default.script\n\
+        cat >/etc/network/interfaces <<'X'\nauto eth0\niface eth0 inet dhcp\nX\n",
+    start: "mkdir -p /run/network; ifup -a",
+    stop: "kill $(pidof udhcpc)",
+};
+
+const NETWORKD_STATIC: Played = Played {
+    owner: "systemd-networkd",
+    files: "printf '# mine\\n[Match]\\nName=eth0\\n\\n[Network]\\nAddress=10.0.0.8/16\\nGateway=10.0.0.2\\n' \
+        >/etc/systemd/network/20-eth0.network",
+    start: NETWORKD,
+    stop: NETWORKD_STOP,
+};
+
+const NETWORKD_DHCP: Played = Played {
+    files: "printf '# mine\\n[Match]\\nName=eth0\\n\\n[Network]\\nDHCP=ipv4\\n' >/etc/systemd/network/20-eth0.network",
+    ..NETWORKD_STATIC
+};
+
+/// The generator makes networkd's files, as it does early in a boot.
+const NETPLAN: Played = Played {
+    owner: "netplan",
+    files: "rm -f /etc/systemd/network/*; printf '# mine\\nnetwork:\\n  version: 2\\n  ethernets:\\n    eth0:\\n      addresses: [10.0.0.8/16]\\n      \
+        routes:\\n        - to: default\\n          via: 10.0.0.2\\n' >/etc/netplan/50-lan.yaml; chmod 600 /etc/netplan/50-lan.yaml",
+    start: "/usr/lib/netplan/generate && mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp && \
+        chown -R systemd-network: /run/systemd/netif; \
+        setsid unshare -m sh -c 'mount -o remount,bind,ro /sys; exec /lib/systemd/systemd-networkd' >/run/networkd.log 2>&1 </dev/null &",
+    stop: NETWORKD_STOP,
+};
+
+const NM_START: &str = "pidof dbus-daemon >/dev/null || { mkdir -p /run/dbus; dbus-daemon --system --fork; }; \
+    setsid unshare -m sh -c 'mount -o remount,bind,ro /sys; exec NetworkManager --no-daemon' >/run/nm.log 2>&1 </dev/null &";
+const NM_STOP: &str =
+    "kill $(pidof NetworkManager); while pidof NetworkManager >/dev/null; do sleep 0.1; done";
+
+const NETWORKMANAGER: Played = Played {
+    owner: "NetworkManager",
+    files: "rm -f /etc/netplan/* /usr/lib/NetworkManager/conf.d/10-globally-managed-devices.conf\n\
+        printf '[main]\\nplugins=keyfile\\ndhcp=internal\\nauth-polkit=false\\nrc-manager=unmanaged\\n[keyfile]\\n\
+        unmanaged-devices=interface-name:eth1;interface-name:virbr*;interface-name:vnet*;interface-name:macvtap*\\n' \
+        >/etc/NetworkManager/NetworkManager.conf\n\
+        printf '# mine\\n[connection]\\nid=lan\\nuuid=5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03\\ntype=ethernet\\ninterface-name=eth0\\n\\n\
+        [ipv4]\\naddress1=10.0.0.8/16,10.0.0.2\\nmethod=manual\\n\\n[ipv6]\\nmethod=link-local\\n' \
+        >/etc/NetworkManager/system-connections/lan.nmconnection; chmod 600 /etc/NetworkManager/system-connections/*",
+    start: NM_START,
+    stop: NM_STOP,
+};
+
+const NETWORKMANAGER_DHCP: Played = Played {
+    files: "printf '[connection]\\nid=lan\\nuuid=5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03\\ntype=ethernet\\ninterface-name=eth0\\n\\n\
+        [ipv4]\\nmethod=auto\\n\\n[ipv6]\\nmethod=link-local\\n' \
+        >/etc/NetworkManager/system-connections/lan.nmconnection; chmod 600 /etc/NetworkManager/system-connections/*",
+    ..NETWORKMANAGER
+};
+
+impl Played {
+    /// As after a reboot: nothing but its files.
+    fn boot(&self, lab: &Lab) {
+        lab.run("kvm1", &format!("{NOTHING}; {}", self.start));
+    }
+
+    fn end(&self, lab: &Lab) {
+        lab.run("kvm1", &format!("{}; true", self.stop));
+    }
+}
+
+/// The files in /etc that a reboot builds the network from.
+fn files(lab: &Lab) -> String {
+    lab.run(
+        "kvm1",
+        "find /etc/network/interfaces /etc/systemd/network /etc/netplan /etc/NetworkManager/system-connections \
+         -type f ! -name '.*' -print -exec cat {} + 2>/dev/null | sort; true",
+    )
+}
+
+fn address_of(lab: &Lab, link: &str) -> String {
+    lab.run("kvm1", &format!("ip -4 -o address show dev {link} scope global | awk '{{ print $4 }}'"))
+        .trim()
+        .to_owned()
+}
+
+/// Made and taken back, made and kept, over a reboot; the address stays the same all the time.
+fn keeps(lab: &Lab, played: &Played) {
+    let owner = played.owner;
+    lab.run("kvm1", played.files);
+    played.boot(lab);
+    until(
+        lab,
+        owner,
+        "ip -4 -o address show dev eth0 scope global | grep -q inet && ip route | grep -q '^default'",
+    );
+    let address = address_of(lab, "eth0");
+    let old_files = files(lab);
+    let look = || {
+        lab.run("kvm1", "ip -4 -br address show scope global | sed 's/ metric [0-9]*//'; ip -br link | awk '{ print $1, $3 }'; ip route | sed 's/ *metric.*//' | sort -u")
+    };
+    let before = look();
+
+    let text = lab.run("kvm1", "virt-net bridge create br7 --port eth0 --yes --confirm 60s");
+    assert!(text.contains(&format!("eth0 belongs to {owner}")), "{text}");
+    assert_eq!(address_of(lab, "br7"), address, "{owner}: {text}");
+    assert_eq!(files(lab), old_files, "{owner}: nothing that a boot reads changes before it is confirmed");
+    let text = lab.run("kvm1", "virt-net rollback");
+    assert!(text.contains("the old state is seen in the kernel"), "{owner}: {text}");
+    until(lab, owner, "ip route | grep -q '^default'");
+    assert_eq!(look(), before, "{owner}: taken back");
+    assert_eq!(files(lab), old_files, "{owner}");
+    assert_eq!(lab.run("kvm1", "find /etc /run -name '*.virt-net-new' 2>/dev/null; true"), "", "{owner}");
+
+    lab.run("kvm1", "virt-net bridge create br7 --port eth0 --yes --confirm 60s");
+    let text = lab.run("kvm1", "virt-net confirm");
+    assert!(text.contains(&format!("kept, also at the next boot ({owner})")), "{text}");
+    lab.run("pc", &format!("ping -c 2 -i 0.2 -W 2 {}", address.split('/').next().unwrap()));
+
+    played.end(lab);
+    played.boot(lab);
+    let is_up = format!(
+        "ip -4 -o address show dev br7 | grep -q ' {address} ' && ip -o link show dev eth0 | grep -q 'master br7' && ip route | grep -q '^default.* dev br7'"
+    );
+    until(lab, &format!("{owner} after a reboot"), &is_up);
+    assert_eq!(address_of(lab, "eth0"), "", "{owner} after a reboot");
+    lab.run("pc", &format!("ping -c 2 -i 0.2 -W 2 {}", address.split('/').next().unwrap()));
+}
+
+/// Deleted again: the files are what they were, to the byte, and the NIC has its address.
+fn deletes(lab: &Lab, played: &Played, old_files: &str) {
+    lab.run("kvm1", "virt-net bridge delete br7 --yes && virt-net confirm");
+    assert_eq!(files(lab), old_files, "{}", played.owner);
+    played.end(lab);
+    played.boot(lab);
+    until(
+        lab,
+        &format!("{} after it was deleted", played.owner),
+        &format!("ip -4 -o address show dev eth0 | grep -q ' {LAN} '"),
+    );
+    assert_eq!(lab.run("kvm1", "ip link show br7 2>&1 || true").lines().count(), 1);
+}
+
+fn forget(lab: &Lab, played: &Played) {
+    played.end(lab);
+    lab.run("kvm1", &format!("{NOTHING}; rm -rf /var/lib/virt-net /etc/network/interfaces /etc/systemd/network/* /etc/NetworkManager/system-connections/*"));
+}
+
+#[test]
+#[ignore = "needs root: starts the lab"]
+fn a_bridge_outlives_a_reboot_with_every_owner() {
+    let lab = Lab::up("bridge-owners", &["--managers"]);
+    lab.run("kvm1", IFUPDOWN.files);
+    let old_files = files(&lab);
+    keeps(&lab, &IFUPDOWN);
+    deletes(&lab, &IFUPDOWN, &old_files);
+    for played in [&IFUPDOWN, &IFUPDOWN_DHCP, &NETWORKD_STATIC, &NETWORKD_DHCP, &NETPLAN].into_iter().skip(1)
+    {
+        keeps(&lab, played);
+        forget(&lab, played);
+    }
+    lab.run("kvm1", NETWORKMANAGER.files);
+    let old_files = files(&lab);
+    keeps(&lab, &NETWORKMANAGER);
+    deletes(&lab, &NETWORKMANAGER, &old_files);
+
+    // The agent is killed and nobody starts virt-net: NetworkManager itself takes it back.
+    lab.run("kvm1", "virt-net bridge create br7 --port eth0 --yes --confirm 5s; kill -9 $(pidof virt-net)");
+    let back = format!("ip -4 -o address show dev eth0 | grep -q ' {LAN} ' && ! ip link show br7");
+    until(&lab, "NetworkManager's checkpoint", &back);
+    let text = lab.run("kvm1", "virt-net show bridges 2>&1; ls /run/NetworkManager/system-connections");
+    assert!(text.contains("taken back") && !text.contains("br7.nmconnection"), "{text}");
+    forget(&lab, &NETWORKMANAGER);
+    keeps(&lab, &NETWORKMANAGER_DHCP);
+}
