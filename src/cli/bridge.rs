@@ -155,7 +155,7 @@ pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Res
     if !consent.yes && !agreed()? {
         return Ok(ExitStatus::Refused);
     }
-    carry_out(plan, consent).await
+    carry_out(&plan, consent).await
 }
 
 fn wanted(command: &BridgeCommand) -> (BridgeWant, &BridgeConsent) {
@@ -178,7 +178,7 @@ fn wanted(command: &BridgeCommand) -> (BridgeWant, &BridgeConsent) {
     }
 }
 
-async fn carry_out(plan: BridgePlan, consent: &BridgeConsent) -> Result<ExitStatus> {
+async fn carry_out(plan: &BridgePlan, consent: &BridgeConsent) -> Result<ExitStatus> {
     let records = Records::host();
     let record = match course::begin(&records, plan, consent.confirm) {
         Ok(record) => record,

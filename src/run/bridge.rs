@@ -84,7 +84,7 @@ pub(super) fn remind() {
 /// Carries the change out until it waits for its confirmation.
 pub(super) async fn carry_out(job: BridgeJob, events: &UnboundedSender<Event>) -> Outcome {
     let records = Records::host();
-    let record = match course::begin(&records, job.plan, job.patience) {
+    let record = match course::begin(&records, &job.plan, job.patience) {
         Ok(record) => record,
         Err(refusal) => return Outcome::Refused(refusal),
     };

@@ -12,7 +12,7 @@ use crate::source::now;
 /// # Errors
 /// A right, room on the disk or a writable file system is missing, or another change is under way:
 /// nothing was changed.
-pub fn begin(records: &Records, plan: BridgePlan, patience: Duration) -> Result<Record, Refusal> {
+pub fn begin(records: &Records, plan: &BridgePlan, patience: Duration) -> Result<Record, Refusal> {
     let what = plan.title.clone();
     let refuse =
         |reason: String, way_out: &str| Refusal { what: what.clone(), reason, way_out: way_out.to_owned() };
@@ -29,12 +29,12 @@ pub fn begin(records: &Records, plan: BridgePlan, patience: Duration) -> Result<
     let forget = |plan: &BridgePlan| plan.lasting.iter().for_each(files::unstage);
     for file in &plan.lasting {
         if let Err(error) = files::unchanged(file).and_then(|()| files::stage(file)) {
-            forget(&plan);
+            forget(plan);
             return Err(refuse(error.to_string(), "make room or make it writable, or use --persist none"));
         }
     }
     let record = records.prepare(plan.clone(), patience, now()).map_err(|error| {
-        forget(&plan);
+        forget(plan);
         refuse(error.to_string(), "without the record nobody could take the change back: make room first")
     })?;
     agent::start(records, lock).map_err(|error| {
