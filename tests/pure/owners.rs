@@ -15,6 +15,7 @@ fn spec(address: Addressing, stp: Stp) -> Spec {
     Spec {
         bridge: "virbr1".parse().unwrap(),
         port: "eth0".parse().unwrap(),
+        mtu: 1500,
         mac: "00:0c:29:d0:8e:57".parse().ok(),
         stp,
         address,

@@ -33,6 +33,10 @@ const POLL: Duration = Duration::from_millis(100);
 const PROOF: Duration = Duration::from_secs(40);
 /// What was taken back must be seen within this time: a DHCP client may have to ask again.
 const PROOF_BACK: Duration = Duration::from_secs(30);
+/// A neighbour answers within this time.
+const ANSWER: Duration = Duration::from_secs(5);
+/// One that is asked before anything is done has to be quicker.
+const ANSWER_BEFORE: Duration = Duration::from_secs(1);
 /// An agent that was started takes its lock within this time.
 const START: Duration = Duration::from_secs(10);
 
@@ -247,6 +251,14 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
     if let Some(missing) = plan.before.missing(&facts) {
         return Err(format!("the host is not what it was when this was planned: {missing}"));
     }
+    // A neighbour that does not answer now need not answer afterwards.
+    let mut gateways = Vec::new();
+    for gateway in &plan.gateways {
+        if answers(*gateway, ANSWER_BEFORE).await.is_ok() {
+            gateways.push(*gateway);
+        }
+    }
+    record.plan.gateways.clone_from(&gateways);
     for file in &plan.lasting {
         files::unchanged(file).map_err(|error| error.to_string())?;
         files::stage(file).map_err(|error| error.to_string())?;
@@ -268,10 +280,10 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
         }
     })
     .await?;
-    for gateway in &plan.gateways {
+    for gateway in gateways {
         let doing = format!("waiting for {gateway} to answer");
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
-        answers(*gateway).await?;
+        answers(gateway, ANSWER).await?;
     }
     hands.wait().await;
     Ok(())
@@ -330,6 +342,7 @@ async fn undo(records: &Records, record: &mut Record, why: String) {
         let _ = note(records, record, Progress::RolledBack { why });
         return;
     }
+    let why = why + &left_alone(&record.plan).await;
     let _ = note(records, record, Progress::RollingBack { why: why.clone() });
     let mut troubles = Vec::new();
     match Hands::open(records, record.patience) {
@@ -353,6 +366,22 @@ async fn undo(records: &Records, record: &mut Record, why: String) {
     let _ = note(records, record, progress);
 }
 
+/// Who was plugged into a bridge that goes, while it waited for its confirmation.
+async fn left_alone(plan: &BridgePlan) -> String {
+    if !plan.before.absent.contains(&plan.bridge) {
+        return String::new();
+    }
+    let Ok(facts) = netlink::read_once().await else { return String::new() };
+    let Some(bridge) = facts.links.iter().find(|link| link.name == plan.bridge) else { return String::new() };
+    let own = |name| plan.after.masters.iter().any(|(port, _)| *port == name);
+    let others = facts.links.iter().filter(|link| link.master == Some(bridge.index) && !own(link.name));
+    let names: Vec<String> = others.map(|link| link.name.to_string()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("; {} was plugged into {} meanwhile and is without a bridge now", names.join(", "), plan.bridge)
+}
+
 /// Waits until the kernel shows what is expected, and tells what is still missing.
 async fn seen(expect: &Expect, patience: Duration, mut tell: impl FnMut(&String)) -> Result<(), String> {
     let deadline = Instant::now() + patience;
@@ -374,9 +403,8 @@ async fn seen(expect: &Expect, patience: Duration, mut tell: impl FnMut(&String)
 
 /// Waits until a neighbour has told its MAC over the link that the route to it takes now: a datagram to
 /// the discard port makes the kernel ask.
-async fn answers(neighbour: IpAddr) -> Result<(), String> {
-    const ANSWER: Duration = Duration::from_secs(5);
-    let deadline = Instant::now() + ANSWER;
+async fn answers(neighbour: IpAddr, patience: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         let any: std::net::SocketAddr = match neighbour {
             IpAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),

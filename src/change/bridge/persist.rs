@@ -193,6 +193,8 @@ pub struct Spec {
     pub port: IfName,
     /// The NIC's MAC.
     pub mac: Option<Mac>,
+    /// Bytes per packet.
+    pub mtu: u32,
     /// Spanning tree.
     pub stp: Stp,
     /// Where the address comes from.
@@ -205,6 +207,11 @@ impl Spec {
     /// The program's mark, which every file and stanza of its own opens with.
     fn mark(&self) -> String {
         format!("# virt-net: bridge {} over {}", self.bridge, self.port)
+    }
+
+    /// The bridge as the kernel makes it.
+    fn kernel_bridge(&self) -> Step {
+        Step::AddBridge { bridge: self.bridge, mac: self.mac, mtu: self.mtu, stp: self.stp }
     }
 
     fn given(&self) -> Option<IpNet> {

@@ -78,7 +78,7 @@ impl Planner<'_> {
 
         let gateway = self.gateway_in(link, address);
         let owner = self.owner(port)?;
-        let spec = Spec { bridge, port, mac: link.mac, stp, address, gateway };
+        let spec = Spec { bridge, port, mac: link.mac, mtu: link.mtu, stp, address, gateway };
         let setting = match owner.map(|owner| persist::create(owner, &spec)) {
             None => Setting::default(),
             Some(Ok(setting)) => setting,

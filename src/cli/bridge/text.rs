@@ -35,7 +35,8 @@ pub(super) fn plan(plan: &BridgePlan, patience: Duration) -> String {
     lines.extend(
         plan.after.leased.iter().map(|link| format!("  proof: a DHCP server lends {link} an address")),
     );
-    lines.extend(plan.gateways.iter().map(|gateway| format!("  proof: {gateway} answers")));
+    lines
+        .extend(plan.gateways.iter().map(|gateway| format!("  proof: {gateway} answers, if it does before")));
     lines.push(format!("  taken back by itself after {} s unless confirmed", patience.as_secs()));
     if !plan.lasting.is_empty() {
         lines.push("  the files are put in place when it is confirmed".to_owned());

@@ -81,7 +81,12 @@ pub(super) fn create(
     // What was made from the file in /run and is the same as from the one in /etc stays.
     let keep = undo.clone();
     undo.extend(apply(OnFailure::GoOn));
-    Ok(Setting { steps, undo, lasting: vec![lasting], keep, ..Setting::default() })
+    let old = FileChange { after: lasting.before.clone(), ..volatile };
+    let mut down = vec![Step::Put { file: old.clone() }];
+    down.extend(apply(OnFailure::Stop));
+    let mut up = vec![Step::PutBack { file: old }, spec.kernel_bridge()];
+    up.extend(apply(OnFailure::GoOn));
+    Ok(Setting { steps, undo, lasting: vec![lasting], keep, later: (down, up), ..Setting::default() })
 }
 
 /// A line of a block: its indentation and its key; `None` for an empty line or a comment.

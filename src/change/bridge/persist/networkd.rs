@@ -46,8 +46,30 @@ pub(super) fn create(
     let keep = undo.clone();
     steps.push(reload(OnFailure::Stop));
     undo.push(reload(OnFailure::GoOn));
+    let back = back(&old, prefix, spec);
+    let mut down: Vec<Step> = back.iter().map(|file| Step::Put { file: file.clone() }).collect();
+    let mut up: Vec<Step> = back.into_iter().map(|file| Step::PutBack { file }).collect();
+    down.push(reload(OnFailure::Stop));
+    up.extend([spec.kernel_bridge(), reload(OnFailure::GoOn)]);
     let told = vec![format!("{path} stays as it is; the new file of {} goes before it", spec.port)];
-    Ok(Setting { steps, undo, lasting: files(LASTING), keep, told, ..Setting::default() })
+    Ok(Setting { steps, undo, lasting: files(LASTING), keep, later: (down, up), told })
+}
+
+/// Files in `/run` that go before all others while the bridge is being deleted: the NIC has its old
+/// configuration again, and nobody cares for the bridge.
+fn back(old: &Ini, prefix: &str, spec: &Spec) -> [FileChange; 2] {
+    let matching = |link: &str| Section::of("Match", &[format!("Name={link}"), String::new()]);
+    let mut nic = old.clone();
+    nic.remove(|section| section.name == "Match");
+    nic.sections.insert(0, matching(&spec.port.to_string()));
+    let mut bridge = Ini::default();
+    bridge.sections.push(matching(&spec.bridge.to_string()));
+    bridge.section_mut("Link").set("Unmanaged", "yes");
+    let file = |link: &str, ini: Ini| {
+        let path = format!("{VOLATILE}/{prefix}+{link}.network");
+        new_file(path.into(), ini.marked(&spec.mark()).print(), 0o644)
+    };
+    [file(&spec.port.to_string(), nic), file(&spec.bridge.to_string(), bridge)]
 }
 
 fn netdev(spec: &Spec) -> String {

@@ -112,7 +112,11 @@ impl Planner<'_> {
             ..file.clone()
         };
         plan.lasting = kept.files.iter().rev().map(back).collect();
-        plan.keep = down.iter().filter(|step| step.is_reload()).cloned().collect();
+        let written = down.iter().filter_map(|step| match step {
+            Step::Put { file } => Some(Step::PutBack { file: file.clone() }),
+            _ => None,
+        });
+        plan.keep = written.chain(down.iter().filter(|step| step.is_reload()).cloned()).collect();
         plan.backend = Some(*backend);
         plan.memory = Some(kept.memory.clone());
         Ok(())

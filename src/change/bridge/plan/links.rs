@@ -112,18 +112,11 @@ impl Planner<'_> {
         Expect { addresses, ..Expect::default() }
     }
 
-    /// Next hops over a link that have answered: they must answer afterwards too.
+    /// Next hops over a link: those that answer before must answer afterwards too.
     pub(super) fn gateways(&self, link: &Link) -> Vec<IpAddr> {
         let kernel = &self.snapshot.kernel;
-        let answered = |address: &IpAddr| {
-            kernel.neighbours.iter().any(|seen| {
-                seen.index == link.index
-                    && seen.address == *address
-                    && !matches!(seen.state.as_str(), "failed" | "incomplete")
-            })
-        };
         let routes = kernel.routes.iter().filter(|route| route.oif == Some(link.index));
-        let mut gateways: Vec<IpAddr> = routes.filter_map(|route| route.gateway).filter(answered).collect();
+        let mut gateways: Vec<IpAddr> = routes.filter_map(|route| route.gateway).collect();
         gateways.sort();
         gateways.dedup();
         gateways
