@@ -7,6 +7,7 @@ pub mod form;
 pub mod forms;
 pub mod job;
 pub mod key;
+pub mod keymap;
 pub mod menu;
 pub mod remedy;
 pub mod rows;
@@ -22,6 +23,7 @@ use crate::model::{Snapshot, Timestamp};
 pub use action::{ACTIONS, Action, Context};
 pub use job::Job;
 pub use key::{Code, Key};
+pub use keymap::Keymap;
 pub use rows::RowId;
 pub use state::{App, Overlay, Pane};
 pub use update::update;
@@ -51,6 +53,8 @@ pub enum Event {
     Waiting(Option<Box<waiting::Waiting>>),
     /// Something the operator should know.
     Message(String),
+    /// The program's own log: kept with the messages, not shown by itself.
+    Log(String),
 }
 
 /// What the outside shall do.

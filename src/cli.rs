@@ -22,9 +22,12 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::{Result, WrapErr as _};
+use tracing::level_filters::LevelFilter;
 
 use crate::change::bridge::record::Answer;
 use crate::change::journal::Journal;
+use crate::config::{self, Config};
+use crate::logging;
 use crate::source::SourceOptions;
 use crate::ui::text::escape;
 
@@ -42,6 +45,9 @@ pub struct Cli {
     /// Show a recording that `virt-net dump` wrote instead of this host
     #[arg(long, value_name = "FILE", global = true)]
     pub replay: Option<PathBuf>,
+    /// Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     /// What to do; nothing: open the screen
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -99,6 +105,12 @@ pub enum ExitStatus {
     Usage = 2,
     /// Refused, with the reason; nothing was changed.
     Refused = 3,
+    /// The screen's terminal went away (128 + SIGHUP).
+    HungUp = 129,
+    /// Somebody sent SIGINT to the screen.
+    Interrupted = 130,
+    /// Somebody sent SIGTERM or SIGQUIT to the screen.
+    Terminated = 143,
 }
 
 /// Runs what the arguments say.
@@ -116,8 +128,17 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
     if !matches!(cli.command, Some(Command::BridgeAgent(_) | Command::Confirm | Command::Rollback)) {
         bridge::look_after().await;
     }
+    if !matches!(cli.command, None | Some(Command::Show(_) | Command::Dump(_))) {
+        let _ = logging::start(&config::state_directory(), LevelFilter::INFO);
+    }
     match cli.command {
-        None => crate::run::run(&options).await,
+        None => match Config::load(cli.config.as_deref()) {
+            Ok(config) => crate::run::run(&options, config).await,
+            Err(error) => {
+                complain(&error.to_string());
+                Ok(ExitStatus::Usage)
+            }
+        },
         Some(Command::Show(args)) => show::run(&args, &options).await,
         Some(Command::Switch(args)) => switch::run(&args, &options).await,
         Some(Command::Network(command)) => network::run(&command, &options).await,

@@ -3,29 +3,32 @@
 
 mod bridge;
 pub(crate) mod jobs;
+mod signals;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, WrapErr as _};
-use crossterm::event::EventStream;
-use futures_util::StreamExt as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::app::{App, Effect, Event, Job, update};
 use crate::change::Refusal;
 use crate::change::apply::{self, Tools};
 use crate::change::journal::Journal;
 use crate::cli::{ExitStatus, complain};
-use crate::source::{self, SourceOptions, Sources, now};
-use crate::term::{Screen, translate};
+use crate::config::{self, Config};
+use crate::logging::{self, Log};
+use crate::source::{self, SourceOptions, Sources, now, supervise};
+use crate::term::{Screen, keys, restore_on_panic, translate};
 use crate::ui;
 use crate::ui::glyphs::Glyphs;
 use crate::ui::theme::Theme;
+
+use self::signals::{Signals, Told};
 
 /// Time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(33);
@@ -34,16 +37,24 @@ const FRAME: Duration = Duration::from_millis(33);
 ///
 /// # Errors
 /// The terminal cannot be used, or a recording cannot be read.
-pub async fn run(options: &SourceOptions) -> Result<ExitStatus> {
+pub async fn run(options: &SourceOptions, config: Config) -> Result<ExitStatus> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         complain("the screen needs a terminal; `virt-net show` prints the same");
         return Ok(ExitStatus::Usage);
     }
+    let log = logging::start(&config::state_directory(), config.log);
+    restore_on_panic(supervise::in_background);
     let sources = source::start(options).wrap_err("read the recording")?;
     let screen = Screen::enter().wrap_err("take the terminal")?;
-    let app = App::new(sources.snapshots.borrow().clone(), now(), Screen::size());
+    let mut app = App::new(sources.snapshots.borrow().clone(), now(), Screen::size());
+    let look = Look::of(&config);
+    (app.keymap, app.bounce, app.mouse) = (config.keymap, config.bounce, config.mouse);
+    Screen::mouse(app.mouse)?;
     let (events, inbox) = mpsc::unbounded_channel();
-    let mut session = Session { app, sources, screen, events, look: Look::of_environment() };
+    if let Err(error) = &log.file {
+        let _ = events.send(Event::Message(format!("no log is written: {error}")));
+    }
+    let mut session = Session { app, sources, screen, events, look, log };
     session.tell_half_done();
     // A change runs beside the loop, on the same thread.
     let ended = LocalSet::new().run_until(session.go_on(inbox)).await;
@@ -64,13 +75,19 @@ struct Look {
 }
 
 impl Look {
-    fn of_environment() -> Self {
+    fn of(config: &Config) -> Self {
         let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let locale = value("LC_ALL").or_else(|| value("LC_CTYPE")).or_else(|| value("LANG"));
         let theme = if value("NO_COLOR").is_some() { Theme::Mono } else { Theme::Ansi };
         let glyphs = Glyphs::of(&locale.unwrap_or_default(), &value("TERM").unwrap_or_default());
-        Self { theme, glyphs }
+        Self { theme: config.theme.unwrap_or(theme), glyphs: config.glyphs.unwrap_or(glyphs) }
     }
+}
+
+/// The terminal's size, as an event.
+fn resized() -> Event {
+    let (columns, rows) = Screen::size();
+    Event::Resize(columns, rows)
 }
 
 /// Whether the loop goes on.
@@ -86,38 +103,48 @@ struct Session {
     screen: Screen,
     events: mpsc::UnboundedSender<Event>,
     look: Look,
+    log: Log,
 }
 
 impl Session {
     async fn go_on(&mut self, mut inbox: mpsc::UnboundedReceiver<Event>) -> Result<ExitStatus> {
-        let mut keys = EventStream::new();
+        let mut keys = keys::listen();
         let mut snapshots = self.sources.snapshots.clone();
         let mut clock = tokio::time::interval(Duration::from_secs(1));
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut signals = Signals::listen()?;
         let mut drawn = Instant::now();
         let mut is_dirty = true;
         self.draw()?;
-        loop {
+        // What fails on the terminal fails because it is gone.
+        let status = 'screen: loop {
             let mut is_key = false;
             let events: Vec<Event> = tokio::select! {
                 biased;
-                _ = hang_up.recv() => break,
-                _ = terminate.recv() => break,
-                key = keys.next() => match key {
-                    Some(Ok(key)) => {
+                told = signals.next() => match told {
+                    Told::End(status) => break status,
+                    Told::Suspend if self.screen.suspend().is_ok() => Vec::new(),
+                    Told::Resume if self.screen.resume().is_ok() => vec![resized()],
+                    Told::Suspend | Told::Resume => break ExitStatus::HungUp,
+                    Told::Resize => vec![resized()],
+                },
+                key = keys.recv() => match key {
+                    Some(key) => {
                         is_key = true;
                         translate(key)
                     }
-                    // The terminal is gone: its reader would report nothing and spin.
-                    Some(Err(_)) | None => break,
+                    None => break ExitStatus::HungUp,
                 },
                 Some(event) = inbox.recv() => vec![event],
+                line = self.log.next() => vec![match line.level {
+                    Level::ERROR => Event::Message(line.text),
+                    _ => Event::Log(line.text),
+                }],
                 Ok(()) = snapshots.changed() => {
                     let snapshot = snapshots.borrow_and_update();
                     vec![Event::Snapshot(Arc::clone(&snapshot))]
                 }
                 _ = clock.tick() => {
+                    supervise::forced("screen");
                     let mut events = vec![Event::Clock(now())];
                     events.extend(self.watch_bridges());
                     events
@@ -126,23 +153,28 @@ impl Session {
             };
             for event in events {
                 is_dirty = true;
+                // What the terminal did to its cells meanwhile is not known.
+                if matches!(event, Event::Resize(..)) && self.screen.repaint().is_err() {
+                    break 'screen ExitStatus::HungUp;
+                }
                 for effect in update(&mut self.app, event) {
-                    if self.carry_out(effect)? == Next::End {
-                        return Ok(ExitStatus::Done);
+                    match self.carry_out(effect) {
+                        Ok(Next::Wait) => {}
+                        Ok(Next::End) => return Ok(ExitStatus::Done),
+                        Err(_) => break 'screen ExitStatus::HungUp,
                     }
                 }
             }
             if is_dirty && (is_key || drawn.elapsed() >= FRAME) {
                 if self.draw().is_err() {
-                    break;
+                    break ExitStatus::HungUp;
                 }
                 drawn = Instant::now();
                 is_dirty = false;
             }
-        }
-        drop(keys);
+        };
         self.finish_change(&mut inbox).await;
-        Ok(ExitStatus::Done)
+        Ok(status)
     }
 
     fn draw(&mut self) -> Result<()> {

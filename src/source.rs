@@ -8,6 +8,7 @@ pub mod libvirt;
 pub mod netlink;
 pub mod replay;
 pub mod services;
+pub mod supervise;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

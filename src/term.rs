@@ -1,7 +1,10 @@
 //! The terminal: entered, left, suspended, drawn to. It is put back however the program ends; what is
 //! drawn is decided elsewhere.
 
+pub mod keys;
+
 use std::io::{self, BufWriter, Stdout, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
@@ -12,6 +15,7 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute, queue};
 use nix::sys::signal::{Signal, raise};
 use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
@@ -29,6 +33,8 @@ const ASSUMED: (u16, u16) = (80, 24);
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal<Backend>,
+    /// What the terminal shows now, as far as is known.
+    shown: Option<Buffer>,
 }
 
 impl Screen {
@@ -37,11 +43,10 @@ impl Screen {
     /// # Errors
     /// It cannot be written to or set.
     pub fn enter() -> io::Result<Self> {
-        restore_on_panic();
         // NO_COLOR is honoured by the theme; crossterm's own way would lose reverse video too.
         crossterm::style::force_color_output(true);
         take()?;
-        Ok(Self { terminal: fresh()? })
+        Ok(Self { terminal: fresh()?, shown: None })
     }
 
     /// Columns and rows.
@@ -53,13 +58,26 @@ impl Screen {
         }
     }
 
-    /// Draws a frame; only cells that changed are sent, and the terminal shows them at once.
+    /// Draws a frame; only cells that changed are sent, and the terminal shows them at once. Nothing at
+    /// all is sent where nothing changed: `Terminal::draw` alone sends 25 bytes then.
     ///
     /// # Errors
     /// The terminal is gone.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.autoresize()?;
+        view(&mut self.terminal.get_frame());
+        let drawn = self.terminal.current_buffer_mut();
+        if self.shown.as_ref() == Some(&*drawn) {
+            drawn.reset();
+            return Ok(());
+        }
+        let before = self.shown.replace(drawn.clone());
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(view)?;
+        if before.is_none() {
+            queue!(self.terminal.backend_mut(), Clear(ClearType::All))?;
+        }
+        self.terminal.flush()?;
+        self.terminal.swap_buffers();
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         io::Write::flush(self.terminal.backend_mut())
     }
@@ -69,18 +87,29 @@ impl Screen {
     /// # Errors
     /// The terminal is gone.
     pub fn repaint(&mut self) -> io::Result<()> {
-        execute!(io::stdout(), Clear(ClearType::All))?;
         self.terminal = fresh()?;
+        self.shown = None;
         Ok(())
     }
 
     /// Gives the terminal back, stops as ctrl-Z does, and takes it again when somebody says `fg`.
+    /// `SIGSTOP`, because `SIGTSTP` is caught.
     ///
     /// # Errors
     /// The terminal is gone.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        raise(Signal::SIGTSTP)?;
+        raise(Signal::SIGSTOP)?;
+        self.resume()
+    }
+
+    /// Takes the terminal again after a stop of whatever kind, and draws it anew with the next frame.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn resume(&mut self) -> io::Result<()> {
+        // A stop that nobody announced left the terminal in whatever mode its next user set.
+        terminal::disable_raw_mode()?;
         take()?;
         self.repaint()
     }
@@ -113,56 +142,61 @@ fn fresh() -> io::Result<Terminal<Backend>> {
 }
 
 fn take() -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
     terminal::enable_raw_mode()?;
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide, Clear(ClearType::All))
 }
 
+/// The terminal is ours now; it is given back once, so that what is printed after it stays.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
 /// Best effort: the terminal may be gone.
 fn give_back() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let mut out = io::stdout();
     let _ = execute!(out, DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = out.flush();
     let _ = terminal::disable_raw_mode();
 }
 
-/// A panic of this thread gives the terminal back before its message is printed; one of another thread
-/// must not touch a screen that goes on.
-fn restore_on_panic() {
+/// A panic of the screen's own gives the terminal back before its message is printed; one of a
+/// background task, on whatever thread, must not touch a screen that goes on. `in_background` tells
+/// whose it is. To be called on the screen's thread, before any task is started.
+pub fn restore_on_panic(in_background: fn() -> bool) {
     let ours = std::thread::current().id();
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().id() == ours {
+        if std::thread::current().id() == ours && !in_background() {
             give_back();
             before(info);
         } else {
-            tracing::error!(%info, "a background thread panicked");
+            let place = info.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!("a background task panicked at {place}");
         }
     }));
 }
 
-/// What the terminal reports, as the program knows it; nothing for what means nothing here.
+/// What the terminal reports, as the program knows it; nothing for what means nothing here. A new size
+/// is told by a signal.
+///
+/// Esc and a key that arrive together look like Alt and that key. They are taken for what was typed: Esc
+/// that leaves a question must never become the Enter that confirms it.
 #[must_use]
 pub fn translate(event: TermEvent) -> Vec<Event> {
-    // Over a slow line Esc and the next key arrive together, which looks like Alt with that key.
-    let escaped = matches!(event, TermEvent::Key(key) if key.modifiers.contains(KeyModifiers::ALT));
-    let before = escaped.then_some(Event::Key(Key::plain(Code::Esc)));
-    before.into_iter().chain(translate_one(event)).collect()
-}
-
-fn translate_one(event: TermEvent) -> Option<Event> {
     match event {
-        TermEvent::Key(key) if key.kind != KeyEventKind::Release => translate_key(key).map(Event::Key),
-        TermEvent::Paste(text) => Some(Event::Paste(text)),
-        TermEvent::Resize(..) => {
-            let (columns, rows) = Screen::size();
-            Some(Event::Resize(columns, rows))
+        TermEvent::Key(key) if key.kind != KeyEventKind::Release => {
+            let esc = key.modifiers.contains(KeyModifiers::ALT).then_some(Key::plain(Code::Esc));
+            esc.into_iter().chain(translate_key(key)).map(Event::Key).collect()
         }
+        TermEvent::Paste(text) => vec![Event::Paste(text)],
         TermEvent::Mouse(mouse) => match mouse.kind {
-            MouseEventKind::ScrollUp => Some(Event::Key(Key::plain(Code::Up))),
-            MouseEventKind::ScrollDown => Some(Event::Key(Key::plain(Code::Down))),
-            _ => None,
+            MouseEventKind::ScrollUp => vec![Event::Key(Key::plain(Code::Up))],
+            MouseEventKind::ScrollDown => vec![Event::Key(Key::plain(Code::Down))],
+            _ => Vec::new(),
         },
-        _ => None,
+        _ => Vec::new(),
     }
 }
 

@@ -224,7 +224,7 @@ fn draw_footer(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         Paragraph::new(Line::styled(text, theme.style(Role::Key))).render(area, frame.buffer_mut());
         return;
     }
-    if let Some((_, message)) = app.messages.back().filter(|_| app.message_shown) {
+    if let Some(message) = &app.said {
         let text = format!(" {}", escape(message));
         let text = truncate(&text, columns, '…').into_owned();
         Paragraph::new(Line::styled(text, theme.style(Role::Warn))).render(area, frame.buffer_mut());
@@ -236,8 +236,8 @@ fn draw_footer(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let layers = context.layers().iter();
     let here = layers.flat_map(|layer| ACTIONS.iter().filter(move |spec| spec.context == *layer));
     for spec in here.filter(|spec| !spec.short.is_empty()) {
-        let key = spec.keys.first().copied().unwrap_or_default();
-        let long = width(key) + width(spec.short) + 4;
+        let key = app.keymap.shown(spec);
+        let long = width(&key) + width(spec.short) + 4;
         if used + long > columns {
             continue;
         }

@@ -1,7 +1,5 @@
 //! PURE. The one table of actions: it feeds the keymap, the footer, the help, the README and the man page.
 
-use super::key::Key;
-
 /// Everything a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -103,6 +101,26 @@ pub enum Action {
     Commands,
 }
 
+impl Action {
+    /// Its name in the settings: `page-up`.
+    #[must_use]
+    pub fn name(self) -> String {
+        kebab(&format!("{self:?}"))
+    }
+}
+
+/// `PageUp` → `page-up`.
+fn kebab(variant: &str) -> String {
+    let mut name = String::new();
+    for c in variant.chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}
+
 /// Where keys mean something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Context {
@@ -129,6 +147,12 @@ pub enum Context {
 }
 
 impl Context {
+    /// Its name in the settings.
+    #[must_use]
+    pub fn name(self) -> String {
+        kebab(&format!("{self:?}"))
+    }
+
     /// The heading in the help.
     #[must_use]
     pub const fn title(self) -> &'static str {
@@ -306,13 +330,3 @@ pub const ACTIONS: &[Spec] = &[
         "close; a running change goes on in the background",
     ),
 ];
-
-/// What a key means in a context.
-#[must_use]
-pub fn find(key: Key, context: Context) -> Option<Action> {
-    let pressed = |spec: &&Spec| spec.keys.iter().any(|name| Key::parse(name) == Some(key));
-    let mut layers = context.layers().iter();
-    layers.find_map(|layer| {
-        ACTIONS.iter().filter(|spec| spec.context == *layer).find(pressed).map(|spec| spec.action)
-    })
-}

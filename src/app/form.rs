@@ -102,6 +102,16 @@ impl SwitchForm {
         form
     }
 
+    /// The same with another link bounce than the usual one.
+    #[must_use]
+    pub fn with_bounce(mut self, snapshot: &Snapshot, bounce: Bounce) -> Self {
+        if bounce != self.bounce {
+            self.bounce = bounce;
+            self.replan(snapshot);
+        }
+        self
+    }
+
     /// Follows a new snapshot: what has become possible or impossible shows at once.
     pub fn follow(&mut self, snapshot: &Snapshot) {
         if snapshot.structure == self.structure {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::form::{Preview, SwitchForm};
 use super::forms::Form;
 use super::job::{Job, JobStep};
+use super::keymap::Keymap;
 use super::menu::Menu;
 use super::rows::{self, RowId};
 use super::waiting::Waiting;
 use crate::app::Context;
-use crate::change::Outcome;
+use crate::change::{Bounce, Outcome};
 use crate::doctor::{Subject, Watch};
 use crate::model::{NicId, Snapshot, Timestamp};
 
@@ -245,8 +246,8 @@ pub struct App {
     pub change: Option<ChangeRun>,
     /// What was said, newest last.
     pub messages: VecDeque<(Timestamp, String)>,
-    /// The newest message is still shown in the footer.
-    pub message_shown: bool,
+    /// What was said last, until a key is pressed: shown in the footer.
+    pub said: Option<String>,
     /// Whether the mouse is reported.
     pub mouse: Mouse,
     /// Quit as soon as the change ends.
@@ -257,6 +258,10 @@ pub struct App {
     pub finding: Option<(&'static str, Subject)>,
     /// The change of a bridge that is under way, whoever began it.
     pub waiting: Option<Box<Waiting>>,
+    /// Which key does what.
+    pub keymap: Keymap,
+    /// The link bounce that the switch form begins with.
+    pub bounce: Bounce,
 }
 
 impl App {
@@ -280,12 +285,14 @@ impl App {
             overlays: Vec::new(),
             change: None,
             messages: VecDeque::new(),
-            message_shown: false,
+            said: None,
             mouse: Mouse::default(),
             quit_after_change: false,
             doctor: Watch::default(),
             finding: None,
             waiting: None,
+            keymap: Keymap::default(),
+            bounce: Bounce::default(),
         }
     }
 
@@ -340,10 +347,16 @@ impl App {
     }
 
     pub(super) fn say(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        self.note(text.clone());
+        self.said = Some(text);
+    }
+
+    /// Keeps a message without showing it by itself.
+    pub(super) fn note(&mut self, text: String) {
         if self.messages.len() == Self::MESSAGES {
             self.messages.pop_front();
         }
-        self.messages.push_back((self.now, text.into()));
-        self.message_shown = true;
+        self.messages.push_back((self.now, text));
     }
 }

@@ -3,7 +3,7 @@
 mod boxes;
 mod findings;
 
-use super::action::{self, Action};
+use super::action::Action;
 use super::form::Preview;
 use super::forms::FormKind;
 use super::job::{Draft, Job, JobStep, News};
@@ -53,6 +53,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
         },
         Event::Waiting(waiting) => app.waiting = waiting,
         Event::Message(text) => app.say(text),
+        Event::Log(text) => app.note(text),
     }
     Vec::new()
 }
@@ -97,7 +98,7 @@ fn on_outcome(app: &mut App, outcome: Outcome) -> Vec<Effect> {
 }
 
 fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
-    app.message_shown = false;
+    app.said = None;
     if app.filtering {
         return on_filter_key(app, key);
     }
@@ -109,7 +110,7 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
     if key == (Key { code: Code::Char('c'), ctrl: true }) {
         return quit(app);
     }
-    let Some(action) = action::find(key, app.context()) else {
+    let Some(action) = app.keymap.find(key, app.context()) else {
         return boxes::other_key(app, key);
     };
     match action {
@@ -244,7 +245,6 @@ fn turn(app: &mut App, by: usize) {
     app.focus = *Pane::ALL.get(next).unwrap_or(&Pane::Nics);
 }
 
-/// The NIC that `s` means: the selected one, or the one behind the selected port.
 fn undo(app: &mut App) -> Vec<Effect> {
     if app.is_changing() {
         app.say("a change is running; it can be taken back when it has ended");

@@ -7,17 +7,25 @@ use crate::app::Event;
 use crate::app::job::{self, Job, News};
 use crate::change::apply::{self, Tools};
 use crate::change::{Outcome, Refusal};
+use crate::source::supervise;
 
 /// Carries the job out to its end.
 pub(crate) async fn run(job: Job, tools: Result<Tools, Refusal>, events: UnboundedSender<Event>) {
     let outcome = match tools {
-        Ok(tools) => carry_out(job, &tools, &events).await,
+        Ok(tools) => {
+            let change = supervise::Background::new(carry_out(job, &tools, &events));
+            change.await.unwrap_or_else(|panic| Outcome::Failed {
+                why: format!("a bug of this program: {panic}"),
+                state: "what was done until then stays done; u puts it right".to_owned(),
+            })
+        }
         Err(refusal) => Outcome::Refused(refusal),
     };
     let _ = events.send(Event::Outcome(Box::new(outcome)));
 }
 
 async fn carry_out(job: Job, tools: &Tools, events: &UnboundedSender<Event>) -> Outcome {
+    supervise::forced("change");
     match job {
         Job::Nic(plan, record) => {
             let tell = forward(events, News::of_progress);

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::libvirt::Refresh;
-use super::{Update, now};
+use super::{Update, now, supervise};
 use crate::model::facts::{HostFacts, SeenAddress};
 use crate::model::kernel::KernelFacts;
 use crate::model::rates::History;
-use crate::model::{Facts, Snapshot, topology};
+use crate::model::{Facts, Snapshot, SourceState, topology};
 
 /// Changes that arrive within this time are published together.
 const DEBOUNCE: Duration = Duration::from_millis(40);
@@ -95,32 +95,52 @@ fn plugs(kernel: &KernelFacts) -> Vec<(crate::model::IfIndex, Option<crate::mode
 /// Collects on a task of its own until all readers and all sources are gone.
 #[must_use]
 pub fn spawn(
-    mut inbox: mpsc::UnboundedReceiver<Update>,
+    inbox: mpsc::UnboundedReceiver<Update>,
     host: HostFacts,
     refresh: Refresh,
 ) -> watch::Receiver<Arc<Snapshot>> {
     let mut collector = Collector::new(host);
     let (publish, snapshots) = watch::channel(collector.join());
-    tokio::spawn(async move {
-        while let Some(first) = inbox.recv().await {
-            let mut pending = vec![first];
-            tokio::time::sleep(DEBOUNCE).await;
-            while let Ok(more) = inbox.try_recv() {
-                pending.push(more);
-            }
-            for update in pending {
-                if collector.plugs_moved(&update) {
-                    refresh.now();
-                }
-                collector.take(update);
-            }
-            if collector.facts.taken_at.0 == 0 {
-                collector.facts.taken_at = now();
-            }
-            if publish.send(collector.join()).is_err() {
-                return;
-            }
-        }
-    });
+    let publish = Arc::new(publish);
+    // Outside of the task: what was collected and what waits survive a panic of the join.
+    let state = Arc::new(Mutex::new((inbox, collector)));
+    let told = Arc::clone(&publish);
+    let stopped = move |error: String| {
+        told.send_modify(|snapshot| {
+            let health = &mut Arc::make_mut(snapshot).facts.health;
+            let down = SourceState::Down { since: now(), error: error.clone() };
+            (health.libvirt, health.kernel, health.firewall) = (down.clone(), down.clone(), down);
+        });
+    };
+    tokio::spawn(supervise::task("collector", stopped, move || {
+        collect(Arc::clone(&state), refresh.clone(), Arc::clone(&publish))
+    }));
     snapshots
+}
+
+/// What waits to be collected, and what was.
+type Collected = (mpsc::UnboundedReceiver<Update>, Collector);
+
+async fn collect(state: Arc<Mutex<Collected>>, refresh: Refresh, publish: Arc<watch::Sender<Arc<Snapshot>>>) {
+    let mut state = state.lock().await;
+    let (inbox, collector) = &mut *state;
+    while let Some(first) = inbox.recv().await {
+        let mut pending = vec![first];
+        tokio::time::sleep(DEBOUNCE).await;
+        while let Ok(more) = inbox.try_recv() {
+            pending.push(more);
+        }
+        for update in pending {
+            if collector.plugs_moved(&update) {
+                refresh.now();
+            }
+            collector.take(update);
+        }
+        if collector.facts.taken_at.0 == 0 {
+            collector.facts.taken_at = now();
+        }
+        if publish.send(collector.join()).is_err() {
+            return;
+        }
+    }
 }

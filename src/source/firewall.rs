@@ -16,7 +16,7 @@ mod xt;
 use std::time::{Duration, Instant};
 
 use self::socket::{FirewallError, Listener, Reader};
-use super::{Backoff, Update, Updates, now};
+use super::{Backoff, Update, Updates, now, supervise};
 use crate::model::SourceState;
 use crate::model::firewall::{FirewallFacts, RulesChanged};
 
@@ -27,18 +27,27 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Starts reading; an error is reported and tried again, it never ends by itself.
 pub fn spawn(updates: Updates) {
-    let _ = std::thread::Builder::new().name("firewall".to_owned()).spawn(move || {
-        let mut backoff = Backoff::default();
-        while !updates.is_closed() {
-            let Err(error) = watch(&updates, &mut backoff) else { return };
-            let state = match error {
-                FirewallError::Denied => SourceState::Denied { hint: FirewallError::HINT.to_owned() },
-                error => SourceState::Down { since: now(), error: error.to_string() },
-            };
+    let down = {
+        let updates = updates.clone();
+        move |error| {
+            let state = SourceState::Down { since: now(), error };
             let _ = updates.send(Update::Firewall { state, facts: None });
-            std::thread::sleep(backoff.next_wait());
         }
-    });
+    };
+    supervise::start("firewall", move || supervise::thread("firewall", down, || keep_watching(&updates)));
+}
+
+fn keep_watching(updates: &Updates) {
+    let mut backoff = Backoff::default();
+    while !updates.is_closed() {
+        let Err(error) = watch(updates, &mut backoff) else { return };
+        let state = match error {
+            FirewallError::Denied => SourceState::Denied { hint: FirewallError::HINT.to_owned() },
+            error => SourceState::Down { since: now(), error: error.to_string() },
+        };
+        let _ = updates.send(Update::Firewall { state, facts: None });
+        std::thread::sleep(backoff.next_wait());
+    }
 }
 
 /// Reads until the collector is gone (`Ok`) or the socket fails.

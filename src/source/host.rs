@@ -13,7 +13,7 @@ pub fn read(uri: &str) -> HostFacts {
         uri: uri.to_owned(),
         root: nix::unistd::geteuid().is_root(),
         ssh_peer: ssh_peer(ssh_connection().as_deref()),
-        foreign_namespace: is_remote(uri) || daemon_elsewhere(),
+        foreign_namespace: is_remote(uri) || (uri.starts_with("qemu:") && daemon_elsewhere()),
         libvirt_version: None,
         ssh_link: None,
     }

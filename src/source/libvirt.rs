@@ -30,6 +30,7 @@ pub use events::{CloseReason, Event, Subscription};
 pub use objects::{Autostart, GuestHandle, HostUpdate, NetworkHandle, Scope};
 
 use super::Updates;
+use super::supervise::{self, start};
 use pulse::Pulse;
 use reader::{Reader, Wake};
 
@@ -50,16 +51,11 @@ impl Refresh {
 pub fn spawn(uri: String, updates: Updates) -> Refresh {
     let (wake, wakes) = channel();
     let pulse = Arc::new(Pulse::new(updates));
-    let reader = Reader::new(uri, Arc::clone(&pulse), wake.clone());
     leases::watch(wake.clone());
-    start("libvirt", move || reader.run(&wakes));
-    start("libvirt-pulse", move || pulse.watch());
+    let (reading, waking) = (Arc::clone(&pulse), wake.clone());
+    let read = move || Reader::new(uri.clone(), Arc::clone(&reading), waking.clone()).run(&wakes);
+    let told = Arc::clone(&pulse);
+    start("libvirt", move || supervise::thread("libvirt", |why| told.stopped(why), read));
+    start("libvirt-pulse", move || supervise::thread("libvirt-pulse", drop, || pulse.watch()));
     Refresh(wake)
-}
-
-/// A thread that cannot be started leaves the source at `Starting`, which the screen shows.
-fn start(name: &str, body: impl FnOnce() + Send + 'static) {
-    if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(body) {
-        tracing::error!("start the thread {name}: {error}");
-    }
 }

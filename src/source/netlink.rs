@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Backoff, Update, Updates, now};
+use super::{Backoff, Update, Updates, now, supervise};
 use crate::model::kernel::Settings;
 use crate::model::{KernelFacts, LinkKind, SourceState};
 
@@ -75,18 +75,29 @@ impl Refresh {
 pub fn spawn(updates: Updates, tick: Duration) -> Refresh {
     let refresh = Refresh::default();
     let asked = refresh.clone();
-    tokio::spawn(async move {
-        let mut backoff = Backoff::default();
-        loop {
-            let Err(error) = watch(&updates, tick, &asked, &mut backoff).await else { return };
-            let state = SourceState::Down { since: now(), error: error.to_string() };
-            if updates.send(Update::Kernel { state, facts: None }).is_err() {
-                return;
-            }
-            tokio::time::sleep(backoff.next_wait()).await;
+    let down = {
+        let updates = updates.clone();
+        move |error| {
+            let state = SourceState::Down { since: now(), error };
+            let _ = updates.send(Update::Kernel { state, facts: None });
         }
-    });
+    };
+    tokio::spawn(supervise::task("kernel", down, move || {
+        keep_watching(updates.clone(), tick, asked.clone())
+    }));
     refresh
+}
+
+async fn keep_watching(updates: Updates, tick: Duration, asked: Refresh) {
+    let mut backoff = Backoff::default();
+    loop {
+        let Err(error) = watch(&updates, tick, &asked, &mut backoff).await else { return };
+        let state = SourceState::Down { since: now(), error: error.to_string() };
+        if updates.send(Update::Kernel { state, facts: None }).is_err() {
+            return;
+        }
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
 }
 
 /// Reads until the collector is gone (`Ok`) or the socket fails.
@@ -107,7 +118,8 @@ async fn watch(
         Group::Ipv6Route,
     ])?;
     let (asking, handle, _) = rtnetlink::new_connection()?;
-    let _tasks = [Task(tokio::spawn(listening)), Task(tokio::spawn(asking))];
+    let _tasks =
+        [listening, asking].map(|connection| Task(tokio::spawn(supervise::Background::new(connection))));
     let mut ticks = tokio::time::interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut due = Instant::now();

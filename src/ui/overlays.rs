@@ -142,8 +142,9 @@ fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
         }
         lines.push(Line::styled(format!(" {}", context.title()), theme.style(Role::Heading)));
         for spec in ACTIONS.iter().filter(|spec| spec.context == context) {
+            let keys: Vec<String> = app.keymap.keys(spec).iter().map(ToString::to_string).collect();
             lines.push(Line::from(vec![
-                Span::styled(format!("  {}", fit(&spec.keys.join(" "), 22, '…')), theme.style(Role::Key)),
+                Span::styled(format!("  {}", fit(&keys.join(" "), 22, '…')), theme.style(Role::Key)),
                 Span::raw(spec.doc),
             ]));
         }

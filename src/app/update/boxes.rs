@@ -37,7 +37,7 @@ pub(super) fn open_switch(app: &mut App, nic: Option<NicId>) {
     let marked = if nic.is_some() { Vec::new() } else { marked };
     match nic.or_else(|| marked.first().copied()).or_else(|| nic_of(app)) {
         Some(nic) => {
-            let form = SwitchForm::new(snapshot, nic, marked);
+            let form = SwitchForm::new(snapshot, nic, marked).with_bounce(snapshot, app.bounce);
             app.overlays.push(Overlay::Switch(Box::new(form)));
         }
         None => app.say("choose a NIC first (1), then s"),

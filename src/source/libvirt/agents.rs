@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::connection::{Access, Connection};
 use super::reader::Wake;
-use super::start;
 use crate::model::DomainId;
 use crate::model::guest::AgentAddress;
+use crate::source::supervise::{self, start};
 
 /// Time between two rounds over all agents.
 const ROUND: Duration = Duration::from_secs(10);
@@ -39,7 +39,9 @@ impl Agents {
         let thread = self.thread.get_or_insert_with(|| {
             let (sender, wanted) = channel();
             let (uri, wake) = (self.uri.clone(), self.wake.clone());
-            start("libvirt-agents", move || run(&uri, &wanted, &wake));
+            start("libvirt-agents", move || {
+                supervise::thread("libvirt-agents", drop, || run(&uri, &wanted, &wake));
+            });
             sender
         });
         self.asked.clone_from(&guests);

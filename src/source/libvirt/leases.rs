@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::reader::Wake;
-use super::start;
+use crate::source::supervise::start;
 
 /// Where each of libvirt's dnsmasq keeps its `<bridge>.status`, and what `net-update` writes.
 const DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";

@@ -77,6 +77,13 @@ impl Pulse {
         }
     }
 
+    /// The reader is gone, and comes again.
+    pub(super) fn stopped(&self, error: String) {
+        let mut inner = self.lock();
+        inner.asking = None;
+        self.tell(&mut inner, SourceState::Down { since: now(), error }, None, None);
+    }
+
     /// Looks at the reader until nobody listens any more.
     pub(super) fn watch(&self) {
         while !self.is_over() {
