@@ -30,7 +30,7 @@ pub(super) fn to_ascii(buffer: &mut Buffer) {
             continue;
         }
         let symbol = match cell.symbol() {
-            "─" | "–" | "━" => "-",
+            "─" | "–" | "━" | "·" => "-",
             "│" | "▏" | "┃" => "|",
             "●" | "✔" | "╭" | "╮" | "╰" | "╯" | "├" | "└" | "┤" | "┬" | "┴" | "┼" | "┌" | "┐" | "┘" => {
                 "+"
@@ -41,7 +41,8 @@ pub(super) fn to_ascii(buffer: &mut Buffer) {
             "▼" => "v",
             "⧗" => "@",
             "•" | "◆" => "*",
-            "◂" => "<",
+            "═" | "↔" => "=",
+            "◂" | "←" => "<",
             "◐" | "…" => "~",
             "▁" => "_",
             "▂" | "▃" => ".",
@@ -50,5 +51,33 @@ pub(super) fn to_ascii(buffer: &mut Buffer) {
             _ => "?",
         };
         cell.set_symbol(symbol);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every character beyond ASCII that stands in the program's own text has a stand-in.
+    #[test]
+    fn nothing_of_ours_becomes_a_question_mark() {
+        let mut files = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        let mut seen = 0;
+        while let Some(path) = files.pop() {
+            if path.is_dir() {
+                files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for c in lines.flat_map(str::chars).filter(|c| !c.is_ascii()) {
+                let mut buffer = Buffer::with_lines([c.to_string()]);
+                to_ascii(&mut buffer);
+                assert_ne!(buffer.content[0].symbol(), "?", "{c} in {}", path.display());
+                seen += 1;
+            }
+        }
+        assert!(seen > 50, "{seen}");
     }
 }
