@@ -53,6 +53,22 @@ pub struct Check {
     run: fn(&Snapshot) -> Vec<Finding>,
 }
 
+impl Check {
+    /// How long what it finds must last before it is shown beside running sources, in milliseconds: they are
+    /// read one after the other, and guests need their time.
+    #[must_use]
+    pub fn patience(&self) -> u64 {
+        match self.id {
+            // A guest that was just plugged or booted asks for an address, and gets one, or is asked by its agent.
+            "stale-lease" => 20_000,
+            "guest-ip-unknown" => 60_000,
+            // Processes are looked at every five seconds.
+            _ if self.needs.contains(&Need::Processes) => 8_000,
+            _ => 2_000,
+        }
+    }
+}
+
 /// What a check must be able to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {

@@ -23,6 +23,9 @@ use crate::model::kernel::CounterTable;
 use crate::model::services::ServiceFacts;
 use crate::model::{KernelFacts, Mac, Snapshot, SourceState, Timestamp};
 
+/// How long the first look at the host's programs is waited for behind all else.
+const SERVICES: Duration = Duration::from_secs(1);
+
 /// What a source hands to the collector. `None` facts mean: keep the last ones.
 #[derive(Debug)]
 pub enum Update {
@@ -154,7 +157,10 @@ impl Sources {
                 .iter()
                 .all(|state| **state != SourceState::Starting)
         })
-        .await
+        .await;
+        // A recording may be from before programs were read.
+        let services = if self.updates.is_some() { SERVICES } else { Duration::ZERO };
+        self.until(services, |snapshot| snapshot.services.read_at.0 != 0).await
     }
 }
 

@@ -9,11 +9,11 @@ use color_eyre::eyre::Result;
 use serde_json::{Value, json};
 
 use super::switch::Consent;
-use super::{ExitStatus, complain, print};
+use super::{ExitStatus, print};
 use crate::app::remedy;
 use crate::doctor::{self, CHECKS, Finding, Fix, Report, Severity, Subject};
 use crate::model::Snapshot;
-use crate::source::{self, SourceOptions, Sources};
+use crate::source::{self, SourceOptions};
 use crate::ui::text::{escape, wrap};
 
 /// Arguments of `doctor`.
@@ -35,8 +35,6 @@ pub struct DoctorArgs {
     consent: Consent,
 }
 
-/// How long the table of processes may take at the start.
-const PROCESSES: Duration = Duration::from_secs(2);
 /// Columns of the text: what fits on any terminal and in a mail.
 const COLUMNS: usize = 100;
 
@@ -57,7 +55,7 @@ pub(super) async fn run(args: &DoctorArgs, options: &SourceOptions) -> Result<Ex
         return Ok(ExitStatus::Done);
     }
     let mut sources = source::start(options)?;
-    let snapshot = settled(&mut sources).await;
+    let snapshot = sources.settled(Duration::from_secs(10)).await;
     if let Some(check) = args.fix {
         return fix::run(check, args.way, &args.consent, &mut sources, &snapshot).await;
     }
@@ -69,19 +67,6 @@ pub(super) async fn run(args: &DoctorArgs, options: &SourceOptions) -> Result<Ex
     };
     print(&text)?;
     Ok(status(&report))
-}
-
-/// A snapshot in which everything a check may need has been read, or could not be.
-async fn settled(sources: &mut Sources) -> std::sync::Arc<Snapshot> {
-    let snapshot = sources.settled(Duration::from_secs(10)).await;
-    if sources.updates.is_none() || snapshot.services.read_at.0 != 0 {
-        return snapshot;
-    }
-    let read = |snapshot: &std::sync::Arc<Snapshot>| snapshot.services.read_at.0 != 0;
-    if tokio::time::timeout(PROCESSES, sources.snapshots.wait_for(read)).await.is_err() {
-        complain("the table of processes was not read in time");
-    }
-    sources.snapshots.borrow().clone()
 }
 
 fn status(report: &Report) -> ExitStatus {

@@ -3,11 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Finding, Report, Subject, examine};
+use super::{CHECKS, Finding, Report, Subject, examine};
 use crate::model::{Snapshot, Timestamp};
-
-/// Sources are read one after the other: what only stands between two reads is gone before this, in milliseconds.
-const LASTING: u64 = 2_000;
 
 /// The last report.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +33,7 @@ impl Watch {
             self.rests_on = Some(Arc::clone(snapshot));
             self.shown.findings.clear();
         }
-        let lasting = self.found.iter().filter(|(_, since)| now.millis_since(*since) >= LASTING);
+        let lasting = self.found.iter().filter(|(finding, since)| lasts(finding, now.millis_since(*since)));
         if lasting.clone().count() != self.shown.findings.len() {
             self.shown.findings = lasting.map(|(finding, _)| finding.clone()).collect();
         }
@@ -47,6 +44,10 @@ impl Watch {
     pub const fn report(&self) -> &Report {
         &self.shown
     }
+}
+
+fn lasts(finding: &Finding, millis: u64) -> bool {
+    CHECKS.iter().find(|check| check.id == finding.check).is_none_or(|check| millis >= check.patience())
 }
 
 fn same_ground(a: &Snapshot, b: &Snapshot) -> bool {
