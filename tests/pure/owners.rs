@@ -242,6 +242,7 @@ unheard=of
     let path = "/etc/NetworkManager/system-connections/lan.nmconnection";
     let owner = Owner::NetworkManager {
         profile: file(path, text),
+        others: Vec::new(),
         uuid: "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03".to_owned(),
         fresh: ["b-uuid".to_owned(), "p-uuid".to_owned()],
         checkpoint: true,
@@ -347,4 +348,46 @@ network:
     );
     let flow = "network: {ethernets: {eth0: {dhcp4: true}}}\n";
     assert!(persist::create(&owner(flow), &moved()).unwrap_err().contains("in blocks of lines"));
+}
+
+#[test]
+fn networkmanager_on_rhel_keeps_its_ifcfg_files() {
+    let path = "/etc/sysconfig/network-scripts/ifcfg-eth0";
+    let owner = |text: &str| Owner::NetworkManager {
+        profile: file(path, text),
+        others: Vec::new(),
+        uuid: "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03".to_owned(),
+        fresh: ["b-uuid".to_owned(), "p-uuid".to_owned()],
+        checkpoint: true,
+    };
+    let text = "# mine\nTYPE=\"Ethernet\"\nNAME=eth0\nDEVICE=eth0\nONBOOT=yes\nUUID=5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03\n\
+        BOOTPROTO=none\nIPADDR=10.0.0.8\nNETMASK=255.255.0.0\nIPADDR1=192.0.2.7\nPREFIX1=24\nGATEWAY=10.0.0.2\n\
+        DNS1=180.76.76.76\nDNS2=223.5.5.5\nDOMAIN=\"lan example\"\nIPV6INIT=no\nUNHEARD=of\n";
+    let setting = persist::create(&owner(text), &moved()).unwrap();
+    let Step::Put { file: waiting } = &setting.steps[1] else { panic!("{:?}", setting.steps) };
+    assert_eq!(waiting.path, Path::new("/run/NetworkManager/system-connections/virbr1.nmconnection"));
+    let keyfile = waiting.after.as_deref().unwrap();
+    for line in [
+        "uuid=b-uuid",
+        "method=manual",
+        "address1=10.0.0.8/16,10.0.0.2",
+        "address2=192.0.2.7/24",
+        "dns=180.76.76.76;223.5.5.5;",
+        "dns-search=lan;example;",
+        "method=ignore",
+    ] {
+        assert!(keyfile.lines().any(|found| found == line), "{line} in {keyfile}");
+    }
+    let bridge = after(&setting, "/etc/sysconfig/network-scripts/ifcfg-virbr1");
+    assert!(bridge.contains("IPADDR1=192.0.2.7\n") && bridge.contains("UUID=b-uuid\n"), "{bridge}");
+    let port = after(&setting, path);
+    assert!(port.contains("# mine\n") && port.contains("UNHEARD=of\n"), "{port}");
+    assert!(port.contains("BRIDGE=virbr1\n") && port.contains("UUID=p-uuid\n"), "{port}");
+    assert!(!port.contains("IPADDR") && !port.contains("5fb06bd0"), "{port}");
+    let dhcp = persist::create(&owner("DEVICE=eth0\nBOOTPROTO=dhcp\n"), &moved()).unwrap();
+    let Step::Put { file: waiting } = &dhcp.steps[1] else { panic!("{:?}", dhcp.steps) };
+    assert!(waiting.after.as_deref().unwrap().contains("[ipv4]\nmethod=auto\n"));
+    assert!(
+        persist::create(&owner("DEVICE=eth0\nIPADDR=10.0.0.8\n"), &moved()).unwrap_err().contains("PREFIX")
+    );
 }

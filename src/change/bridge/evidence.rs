@@ -51,7 +51,7 @@ pub fn read(want: &BridgeWant, index: Option<IfIndex>) -> Evidence {
 }
 
 fn owners(root: &Path, nic: IfName, index: IfIndex) -> Vec<Owner> {
-    let managed = network_manager(root, index).or_else(|| networkd(root, index));
+    let managed = network_manager(root, nic, index).or_else(|| networkd(root, index));
     let by_netplan = netplan(root, nic, managed.as_ref());
     by_netplan.or(managed).into_iter().chain(ifupdown(root, nic)).chain(ifcfg(root, nic)).collect()
 }
@@ -67,7 +67,7 @@ fn noted(state: &str, key: &str) -> Option<String> {
 }
 
 /// `/run/NetworkManager/devices/INDEX` names the profile that is active.
-fn network_manager(root: &Path, index: IfIndex) -> Option<Owner> {
+fn network_manager(root: &Path, nic: IfName, index: IfIndex) -> Option<Owner> {
     let state = fs::read_to_string(root.join(format!("run/NetworkManager/devices/{index}"))).ok()?;
     let managed = noted(&state, "managed")?;
     let uuid = noted(&state, "connection-uuid")?;
@@ -85,9 +85,17 @@ fn network_manager(root: &Path, index: IfIndex) -> Option<Owner> {
         let is_it = noted(&found.text, "uuid").or_else(|| noted(&found.text, "UUID"));
         (is_it.map(|is_it| is_it.trim_matches('"').to_owned()).as_deref() == Some(uuid.as_str()))
             .then_some(found)
-    })?;
+    });
+    // An `ifcfg` file need not say its UUID; and of a profile that is nowhere nothing can be made.
+    let by_name = || match ifcfg(root, nic) {
+        Some(Owner::Ifcfg { file, .. }) if noted(&file.text, "UUID").is_none() => Some(file),
+        _ => None,
+    };
+    let nowhere = || Text { path: format!("profile {uuid}").into(), text: String::new() };
+    let profile = profile.or_else(by_name).unwrap_or_else(nowhere);
     let checkpoint = ["usr/bin/busctl", "bin/busctl"].iter().any(|path| root.join(path).exists());
-    Some(Owner::NetworkManager { profile, uuid, fresh: [fresh_uuid(), fresh_uuid()], checkpoint })
+    let others = beside(&profile.path);
+    Some(Owner::NetworkManager { profile, others, uuid, fresh: [fresh_uuid(), fresh_uuid()], checkpoint })
 }
 
 /// A process of this name is there.
@@ -219,9 +227,16 @@ fn ifcfg(root: &Path, nic: IfName) -> Option<Owner> {
         .filter(|path| name(path).starts_with("ifcfg-"))
         .filter_map(|path| text(path))
         .find(of_nic)?;
-    let others = ["route-", "route6-", "rule-", "rule6-"];
-    let others = others.iter().filter_map(|start| text(&directory.join(format!("{start}{nic}")))).collect();
+    let others = beside(&file.path);
     Some(Owner::Ifcfg { file, others })
+}
+
+/// Routes and rules beside an `ifcfg` file.
+fn beside(ifcfg: &Path) -> Vec<Text> {
+    let name = ifcfg.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let Some(end) = name.strip_prefix("ifcfg-") else { return Vec::new() };
+    let starts = ["route-", "route6-", "rule-", "rule6-"];
+    starts.iter().filter_map(|start| text(&ifcfg.with_file_name(format!("{start}{end}")))).collect()
 }
 
 /// The visible files of a directory, in order of name.

@@ -8,6 +8,7 @@ mod ini;
 mod netplan;
 mod networkd;
 mod networkmanager;
+mod rhel;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -113,8 +114,10 @@ pub enum Renderer {
 pub enum Owner {
     /// A profile of NetworkManager is active on it.
     NetworkManager {
-        /// The profile's keyfile.
+        /// The profile: a keyfile, or an `ifcfg` file.
         profile: Text,
+        /// What goes with an `ifcfg` file: `route-NIC` and the like.
+        others: Vec<Text>,
         /// The profile's UUID.
         uuid: String,
         /// UUIDs for the profiles of the bridge and the port.
@@ -246,7 +249,11 @@ pub struct Setting {
 /// Why its files cannot be changed, in words.
 pub fn create(owner: &Owner, spec: &Spec) -> Result<Setting, String> {
     match owner {
-        Owner::NetworkManager { profile, uuid, fresh, checkpoint } => {
+        Owner::NetworkManager { profile, others, uuid, fresh, checkpoint } => {
+            let name = profile.path.file_name().map(|name| name.to_string_lossy().into_owned());
+            if name.unwrap_or_default().starts_with("ifcfg-") {
+                return rhel::create(profile, others, uuid, fresh, *checkpoint, spec);
+            }
             networkmanager::create(profile, uuid, fresh, *checkpoint, spec)
         }
         Owner::Netplan { yaml, renderer, generate } => netplan::create(yaml, *renderer, generate, spec),

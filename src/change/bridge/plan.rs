@@ -179,7 +179,10 @@ impl Planner<'_> {
         plan.keep.extend(setting.keep);
         plan.consequences.extend(setting.told);
         let (down, up) = setting.later;
-        plan.memory = Some(Memory { backend: owner.backend(), down, up });
+        // Where its owner has to take it away, and how is not known, it is not promised.
+        if plan.steps.iter().any(|step| matches!(step, Step::Attach { .. })) || !down.is_empty() {
+            plan.memory = Some(Memory { backend: owner.backend(), down, up });
+        }
     }
 
     /// A DHCP client in a process of its own runs on the other link then.

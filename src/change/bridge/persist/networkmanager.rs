@@ -176,17 +176,19 @@ fn undo(volatile: &[FileChange; 2], old: &str, checkpoint: bool) -> Vec<Step> {
 }
 
 fn keep(volatile: &[FileChange; 2], lasting: &[FileChange], checkpoint: bool) -> Vec<Step> {
-    let mut keep = Vec::new();
-    if checkpoint {
-        keep.push(Step::EndCheckpoint);
-    }
+    let mut keep = end(checkpoint);
     keep.push(load(lasting, OnFailure::GoOn));
     keep.extend(volatile.iter().map(|file| Step::PutBack { file: file.clone() }));
     keep.push(reload());
     keep
 }
 
-fn load(files: &[FileChange], failure: OnFailure) -> Step {
+/// NetworkManager need not take it back any more.
+pub(super) fn end(checkpoint: bool) -> Vec<Step> {
+    if checkpoint { vec![Step::EndCheckpoint] } else { Vec::new() }
+}
+
+pub(super) fn load(files: &[FileChange], failure: OnFailure) -> Step {
     let mut argv = call(&["nmcli", "connection", "load"]);
     argv.extend(files.iter().map(|file| file.path.display().to_string()));
     Step::Call { argv, failure }
