@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file per subcommand.
 
 mod bridge;
+mod capture;
 mod doctor;
 mod dump;
 mod guest;
@@ -8,6 +9,7 @@ mod network;
 mod nic;
 mod path;
 mod preview;
+mod probe;
 mod reach;
 mod select;
 mod show;
@@ -85,6 +87,10 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Follow a packet from or to a guest's NIC through bridge, routing and firewall rules; sends nothing
     Path(path::PathArgs),
+    /// Ask for real, by ARP and ping, and compare with what is derived; only sends pings, changes nothing
+    Probe(probe::ProbeArgs),
+    /// List the packets of a guest's NIC as they pass, and write them to a file for Wireshark
+    Capture(capture::CaptureArgs),
     /// Say who can reach whom, and why not; sends nothing
     Reach(reach::ReachArgs),
     /// Take the last change back
@@ -151,6 +157,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::Guest(args)) => guest::run(&args, &options).await,
         Some(Command::Doctor(args)) => doctor::run(&args, &options).await,
         Some(Command::Path(args)) => path::run(&args, &options).await,
+        Some(Command::Capture(args)) => capture::run(&args, &options).await,
+        Some(Command::Probe(args)) => probe::run(&args, &options).await,
         Some(Command::Reach(args)) => reach::run(&args, &options).await,
         Some(Command::Undo(args)) => undo::run(&args, &options).await,
         Some(Command::Dump(args)) => dump::run(&args, &options).await,

@@ -10,6 +10,7 @@
 
 mod hooks;
 pub mod packet;
+pub mod probe;
 pub mod reach;
 mod walk;
 

@@ -6,6 +6,8 @@ pub mod firewall;
 pub mod host;
 pub mod libvirt;
 pub mod netlink;
+pub mod packets;
+pub mod probe;
 pub mod replay;
 pub mod services;
 pub mod supervise;

@@ -14,6 +14,8 @@ fn who_reaches_whom_is_what_pings_say() {
     lab.run("pc", "ip route add 192.168.122.0/24 via 10.0.0.8; ip route add 192.168.50.0/24 via 10.0.0.8");
     nat(&lab);
     counters_rise(&lab);
+    captured(&lab);
+    probed(&lab);
     docker_like_policy(&lab);
     isolated(&lab);
     bridged_on_two_hosts(&lab);
@@ -155,6 +157,55 @@ fn compare_counters(before: &Value, after: &Value, pings: u64) -> (usize, Vec<St
         }
     }
     (risen, late)
+}
+
+/// The packets of a NIC are listed, with their direction, and tcpdump reads the file; nothing a guest writes
+/// reaches the terminal raw.
+fn captured(lab: &Lab) {
+    let list = |arguments: &str, act: &str| {
+        let command = format!("virt-net capture centos7 vnet0 --seconds 60 {arguments}");
+        let process = lab.start("kvm1", &command);
+        // Packets from before the socket is open are not seen: the guest goes on until all are there.
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    lab.guest("kvm1", "centos7", act);
+                }
+            });
+            let output = process.wait_with_output().unwrap();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            String::from_utf8(output.stdout).unwrap()
+        })
+    };
+    let printed =
+        list("--only icmp --count 6 --write /tmp/seen.pcap", "ping -c 3 -i 0.3 192.168.122.1 || true");
+    let lines = |text: &str| printed.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(printed.lines().filter(|line| line.contains("ICMP")).count(), 6, "{printed}");
+    assert!(lines("guest →") > 0 && lines("→ guest") > 0 && lines("echo request") > 0, "{printed}");
+    let read = lab.run("kvm1", "tcpdump -nn -r /tmp/seen.pcap 2>/dev/null | wc -l");
+    assert_eq!(read.trim(), "6");
+    let hostile =
+        r"udhcpc -f -n -q -t 1 -T 1 -i eth0 -s /bin/true -x hostname:$(printf 'x\033[31mx') || true";
+    let printed = list("--only dhcp --count 1", hostile);
+    assert!(printed.contains(r"x\x1b[31mx") && !printed.contains('\u{1b}'), "{printed:?}");
+}
+
+/// Asking agrees with what is derived; a guest that does not answer pings is a contradiction, and said so.
+fn probed(lab: &Lab) {
+    let rows = lab.json("kvm1", "virt-net probe web01 0 --json");
+    let rows = rows.as_array().unwrap();
+    let asked = rows.iter().filter(|row| row["found"]["probe"] != "not-asked").count();
+    assert!(asked >= 5, "{rows:#?}");
+    assert!(rows.iter().all(|row| row["judgement"] == "agrees"), "{rows:#?}");
+    lab.guest("kvm1", "centos7", "echo 1 >/proc/sys/net/ipv4/icmp_echo_ignore_all");
+    let printed = lab.run("kvm1", "virt-net probe centos7 --host-only; echo status $?");
+    assert!(
+        printed.contains("CONTRADICTION") && printed.contains("52:54:00:aa:fc:1c answers ARP"),
+        "{printed}"
+    );
+    assert!(printed.contains("status 1"), "{printed}");
+    lab.guest("kvm1", "centos7", "echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_all");
 }
 
 /// Docker's policy: libvirt's accepts come first in the same base chain, so NAT still works; another base

@@ -8,6 +8,7 @@ mod firewall;
 mod models;
 mod network;
 mod owners;
+mod packets;
 mod path;
 mod plan;
 mod rates;

@@ -1,5 +1,5 @@
 //! The calls of libvirt that the `virt` crate has no safe form for: the event loop, callbacks, leases and
-//! agent addresses. The only unsafe code of the program.
+//! agent addresses. The only unsafe code of the program beside that of packet sockets.
 //!
 //! Rules kept here, so that nobody else has to: a callback only hands an [`Event`] to its sink, under
 //! `catch_unwind` (a panic must not cross into C); what libvirt allocates is freed once, by libvirt's own
