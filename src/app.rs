@@ -9,6 +9,7 @@ pub mod job;
 pub mod key;
 pub mod keymap;
 pub mod menu;
+pub mod path;
 pub mod remedy;
 pub mod rows;
 pub mod state;
@@ -51,6 +52,8 @@ pub enum Event {
     Planned(Box<Result<Job, Refusal>>),
     /// The change of a bridge that is under way, whoever began it; `None` when there is none.
     Waiting(Option<Box<waiting::Waiting>>),
+    /// What asking for real found for a NIC, or why nothing could be asked.
+    Probed(crate::model::NicId, Result<Vec<crate::path::probe::Probed>, String>),
     /// Something the operator should know.
     Message(String),
     /// The program's own log: kept with the messages, not shown by itself.
@@ -76,6 +79,8 @@ pub enum Effect {
     PlanBridge(Box<job::BridgeJob>),
     /// Keep the change of a bridge that waits, or take it back.
     Answer(crate::change::bridge::record::Answer),
+    /// Ask for real what is derived for a NIC.
+    Probe(crate::model::NicId),
     /// Let the terminal report the mouse, or no more.
     Mouse(state::Mouse),
 }

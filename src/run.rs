@@ -3,6 +3,7 @@
 
 mod bridge;
 pub(crate) mod jobs;
+mod probe;
 mod signals;
 
 use std::io::IsTerminal as _;
@@ -202,6 +203,7 @@ impl Session {
             Effect::PlanUndo => self.plan_undo(),
             Effect::PlanBridge(job) => self.plan_bridge(*job),
             Effect::Answer(answer) => self.answer(answer),
+            Effect::Probe(nic) => self.probe(nic),
         }
         Ok(Next::Wait)
     }

@@ -85,6 +85,10 @@ pub enum Action {
     Bounce,
     /// What is wrong.
     Doctor,
+    /// The way of the NIC's packets.
+    Path,
+    /// Ask for real.
+    Probe,
     /// From a finding to its row.
     Jump,
     /// What mends it.
@@ -144,6 +148,8 @@ pub enum Context {
     Steps,
     /// What is wrong.
     Doctor,
+    /// The way of a packet.
+    Path,
 }
 
 impl Context {
@@ -167,6 +173,7 @@ impl Context {
             Self::Confirm => "a question",
             Self::Steps => "a change and its steps",
             Self::Doctor => "the doctor's findings",
+            Self::Path => "the path of a NIC's packets",
         }
     }
 }
@@ -186,6 +193,7 @@ impl Context {
             Self::Confirm => &[Self::Confirm, Self::Scroll, Self::Everywhere],
             Self::Steps => &[Self::Steps, Self::Scroll, Self::Everywhere],
             Self::Doctor => &[Self::Doctor, Self::Everywhere],
+            Self::Path => &[Self::Path, Self::Everywhere],
         }
     }
 }
@@ -227,6 +235,13 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Panes, Action::Detail, &["Enter"], "details", "all about the row"),
     spec(Context::Panes, Action::Menu, &["a"], "actions", "all that can be done with the row"),
     spec(Context::Panes, Action::Doctor, &["d"], "doctor", "what is wrong, why, and what mends it"),
+    spec(
+        Context::Panes,
+        Action::Path,
+        &["p"],
+        "path",
+        "the way of the NIC's packets, rule by rule, and who reaches whom",
+    ),
     spec(Context::Panes, Action::NewBridge, &["b"], "", "make a bridge over a NIC of the host"),
     spec(Context::Panes, Action::Undo, &["u"], "undo", "take the last change back, with a preview"),
     spec(Context::Panes, Action::Mark, &["x"], "", "mark the NIC; s switches all marked ones together"),
@@ -238,7 +253,7 @@ pub const ACTIONS: &[Spec] = &[
         "filter",
         "show only rows with this text; Esc shows all again",
     ),
-    spec(Context::Panes, Action::Sort, &["o"], "sort", "sort the NICs by the next column"),
+    spec(Context::Panes, Action::Sort, &["o"], "", "sort the NICs by the next column"),
     spec(Context::Panes, Action::Reverse, &["O"], "", "turn the order round"),
     spec(Context::Panes, Action::Freeze, &["Space"], "freeze", "stop the figures where they are, and go on"),
     spec(Context::Panes, Action::Up, &["Up", "k"], "", "up"),
@@ -270,6 +285,12 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Doctor, Action::Down, &["Down", "j"], "", "finding below"),
     spec(Context::Doctor, Action::PageUp, &["PageUp", "Ctrl-b"], "", "its text: a page up"),
     spec(Context::Doctor, Action::PageDown, &["PageDown", "Ctrl-f", "Space"], "", "its text: a page down"),
+    spec(Context::Path, Action::NextField, &["Tab", "Down", "j"], "other end", "the next other end"),
+    spec(Context::Path, Action::PreviousField, &["Shift-Tab", "Up", "k"], "", "the other end before"),
+    spec(Context::Path, Action::Probe, &["p"], "probe", "ask for real, by ARP and ping, and compare"),
+    spec(Context::Path, Action::Close, &["Esc", "q"], "close", "close"),
+    spec(Context::Path, Action::PageUp, &["PageUp", "Ctrl-b"], "", "the way: a page up"),
+    spec(Context::Path, Action::PageDown, &["PageDown", "Ctrl-f", "Space"], "more", "the way: a page down"),
     spec(Context::Text, Action::Close, &["Esc", "q", "Enter"], "close", "close"),
     spec(Context::Scroll, Action::Up, &["Up", "k"], "scroll", "scroll up"),
     spec(Context::Scroll, Action::Down, &["Down", "j"], "", "scroll down"),

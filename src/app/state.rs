@@ -9,6 +9,7 @@ use super::forms::Form;
 use super::job::{Job, JobStep};
 use super::keymap::Keymap;
 use super::menu::Menu;
+use super::path::PathView;
 use super::rows::{self, RowId};
 use super::waiting::Waiting;
 use crate::app::Context;
@@ -168,6 +169,8 @@ pub enum Overlay {
         /// First line shown of the finding's text.
         scroll: usize,
     },
+    /// The way of a NIC's packets.
+    Path(Box<PathView>),
     /// Messages so far.
     Messages {
         /// First line shown.
@@ -187,6 +190,7 @@ impl Overlay {
             | Self::Confirm { scroll, .. }
             | Self::Doctor { scroll }
             | Self::Steps { scroll } => Some(scroll),
+            Self::Path(view) => Some(&mut view.scroll),
             Self::Form(form) => Some(&mut form.scroll),
             Self::Switch(form) => Some(&mut form.scroll),
             Self::Menu(_) | Self::QuitWhileChanging => None,
@@ -204,6 +208,7 @@ impl Overlay {
             Self::Confirm { .. } | Self::QuitWhileChanging => Context::Confirm,
             Self::Steps { .. } => Context::Steps,
             Self::Doctor { .. } => Context::Doctor,
+            Self::Path(_) => Context::Path,
         }
     }
 }

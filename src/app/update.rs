@@ -2,6 +2,7 @@
 
 mod boxes;
 mod findings;
+mod path;
 
 use super::action::Action;
 use super::form::Preview;
@@ -30,10 +31,12 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
         }
         Event::Resize(columns, rows) => app.size = (columns, rows),
         Event::Snapshot(snapshot) => {
+            let frozen = app.is_frozen();
             for overlay in &mut app.overlays {
                 match overlay {
                     Overlay::Switch(form) => form.follow(&snapshot),
                     Overlay::Form(form) => form.follow(&snapshot),
+                    Overlay::Path(view) if !frozen => view.follow(&snapshot),
                     _ => {}
                 }
             }
@@ -52,6 +55,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Waiting(waiting) => app.waiting = waiting,
+        Event::Probed(nic, found) => path::probed(app, nic, found),
         Event::Message(text) => app.say(text),
         Event::Log(text) => app.note(text),
     }
@@ -129,6 +133,7 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
                 Context::Confirm => on_confirm(app, action),
                 Context::Steps => on_steps(app, action),
                 Context::Doctor => findings::on_doctor(app, action),
+                Context::Path => path::on_path(app, action),
             };
         }
     }
@@ -217,6 +222,7 @@ fn on_panes(app: &mut App, action: Action) -> Vec<Effect> {
             return vec![Effect::Refresh];
         }
         Action::Messages => app.overlays.push(Overlay::Messages { scroll: 0 }),
+        Action::Path => path::open(app),
         Action::Doctor => app.overlays.push(Overlay::Doctor { scroll: 0 }),
         Action::Mouse => {
             app.mouse = match app.mouse {

@@ -1,6 +1,8 @@
 //! READS, by asking: one ARP request and one echo from the host to an address, and one echo from inside a guest by
 //! its agent. Only when somebody asks for it; nothing is changed anywhere.
 
+pub mod questions;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};

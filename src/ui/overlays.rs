@@ -4,6 +4,7 @@ mod detail;
 pub(super) mod doctor;
 mod form;
 mod menu;
+mod path;
 mod preview;
 mod steps;
 mod switch;
@@ -55,6 +56,7 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                     show(" Change ", steps::lines(change, theme, room), *scroll, theme, area, frame);
                 }
             }
+            Overlay::Path(view) => path::draw(view, app.now, theme, area, frame),
             Overlay::Doctor { scroll } => doctor::draw(app, *scroll, theme, area, frame),
             Overlay::QuitWhileChanging => {
                 let lines = vec![
@@ -122,6 +124,7 @@ fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
         Context::Everywhere,
         Context::Switch,
         Context::Doctor,
+        Context::Path,
         Context::Menu,
         Context::Form,
         Context::Steps,

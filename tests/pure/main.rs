@@ -10,6 +10,7 @@ mod network;
 mod owners;
 mod packets;
 mod path;
+mod path_box;
 mod plan;
 mod rates;
 mod replay;

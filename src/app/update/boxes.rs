@@ -12,7 +12,7 @@ use crate::app::{App, Code, Effect, Key, Overlay, RowId};
 use crate::model::NicId;
 
 /// The NIC of the selected row, if it has one.
-fn nic_of(app: &App) -> Option<NicId> {
+pub(super) fn nic_of(app: &App) -> Option<NicId> {
     let snapshot = app.live();
     let nic = match app.cursor(app.focus) {
         Some(RowId::Nic(nic)) => Some(nic),
