@@ -98,7 +98,8 @@ fn on_outcome(app: &mut App, outcome: Outcome) -> Vec<Effect> {
     }
     change.outcome = Some(outcome);
     app.say(sentence);
-    if app.quit_after_change { vec![Effect::Quit] } else { Vec::new() }
+    // No event of libvirt tells of a cable or a definition; what was done is to be seen at once.
+    if app.quit_after_change { vec![Effect::Quit] } else { vec![Effect::Refresh] }
 }
 
 fn on_key(app: &mut App, key: Key) -> Vec<Effect> {

@@ -1,7 +1,7 @@
 //! WRITES, by way of [`apply`]. Carries out what the operator agreed to, beside the loop; its news and its
 //! end come back as events.
 
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 use crate::app::Event;
 use crate::app::job::{self, Job, News};
@@ -28,38 +28,50 @@ async fn carry_out(job: Job, tools: &Tools, events: &UnboundedSender<Event>) -> 
     supervise::forced("change");
     match job {
         Job::Nic(plan, record) => {
-            let tell = forward(events, News::of_progress);
-            let outcome = apply::run(&plan, tools, &tell).await;
+            let outcome =
+                telling(events, News::of_progress, async |tell| apply::run(&plan, tools, &tell).await).await;
             if let (Outcome::Verified { .. }, Some(record)) = (&outcome, record) {
                 apply::mark_undone(&tools.journal, *record);
             }
             outcome
         }
         Job::Many(many) => {
-            let tell = forward(events, News::of_many);
-            job::outcome_of_many(&apply::run_many(&many, tools, &tell).await)
+            let change = async |tell| apply::run_many(&many, tools, &tell).await;
+            job::outcome_of_many(&telling(events, News::of_many, change).await)
         }
-        Job::Power(plan) => apply::run_power(&plan, tools, &forward(events, News::of_progress)).await,
+        Job::Power(plan) => {
+            telling(events, News::of_progress, async |tell| apply::run_power(&plan, tools, &tell).await).await
+        }
         Job::Network(plan) => {
-            let tell = forward(events, News::of_network);
-            job::outcome_of_network(apply::network::run(&tools.uri, &plan, &tell).await)
+            let change = async |tell| apply::network::run(&tools.uri, &plan, &tell).await;
+            job::outcome_of_network(telling(events, News::of_network, change).await)
         }
         Job::Bridge(job) => super::bridge::carry_out(*job, events).await,
-        Job::Host(plan) => apply::host::run(&plan, &forward(events, News::of_network)).await,
+        Job::Host(plan) => {
+            telling(events, News::of_network, async |tell| apply::host::run(&plan, &tell).await).await
+        }
     }
 }
 
-/// A channel whose messages become events of the loop, in their order.
-fn forward<T: Send + 'static>(
+/// Carries a change out; what it tells becomes events of the loop, in their order and before its end.
+async fn telling<T, R>(
     events: &UnboundedSender<Event>,
-    news: impl Fn(T) -> News + Send + 'static,
-) -> UnboundedSender<T> {
-    let (tell, mut heard): (_, UnboundedReceiver<T>) = mpsc::unbounded_channel();
-    let events = events.clone();
-    tokio::spawn(async move {
-        while let Some(told) = heard.recv().await {
-            let _ = events.send(Event::Progress(news(told)));
+    news: impl Fn(T) -> News,
+    change: impl AsyncFnOnce(UnboundedSender<T>) -> R,
+) -> R {
+    let (tell, mut heard) = mpsc::unbounded_channel();
+    let send = |told| drop(events.send(Event::Progress(news(told))));
+    let mut change = std::pin::pin!(change(tell));
+    let result = loop {
+        tokio::select! {
+            biased;
+            Some(told) = heard.recv() => send(told),
+            result = &mut change => break result,
         }
-    });
-    tell
+    };
+    // Not until the channel ends: what watches on after the change may keep it open.
+    while let Ok(told) = heard.try_recv() {
+        send(told);
+    }
+    result
 }

@@ -52,6 +52,7 @@ impl Terminal {
         let (hear, stop) = (Arc::clone(&heard), Arc::clone(&over));
         let reader = std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
+            let mut pending = Vec::new();
             while !stop.load(Ordering::Relaxed) {
                 #[expect(unsafe_code, reason = "the master outlives this thread: `hang_up` joins it first")]
                 let descriptor = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -61,8 +62,17 @@ impl Terminal {
                 }
                 let Ok(read @ 1..) = source.read(&mut buffer) else { return };
                 let mut heard = hear.lock().unwrap();
-                heard.parser.process(&buffer[..read]);
                 heard.bytes.extend(&buffer[..read]);
+                pending.extend(&buffer[..read]);
+                // As a terminal does: what stands between the marks of a frame is shown when it is whole.
+                let find = |mark: &[u8]| pending.windows(mark.len()).rposition(|bytes| bytes == mark);
+                let whole = match (find(b"\x1b[?2026h"), find(b"\x1b[?2026l")) {
+                    (Some(begin), None) => begin,
+                    (Some(begin), Some(end)) if end < begin => begin,
+                    _ => pending.len(),
+                };
+                let whole: Vec<u8> = pending.drain(..whole).collect();
+                heard.parser.process(&whole);
             }
         });
         Self { child, master: Some(pair.master), writer: Some(writer), heard, over, reader: Some(reader) }

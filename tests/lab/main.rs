@@ -11,5 +11,9 @@ mod libvirt;
 mod netlink;
 mod network;
 mod path;
+#[expect(dead_code, reason = "shared with the tests of the program, which need more of it")]
+#[path = "../common/pty.rs"]
+mod pty;
 mod reading;
+mod screen;
 mod switch;

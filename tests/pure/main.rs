@@ -15,4 +15,6 @@ mod plan;
 mod rates;
 mod replay;
 mod splice;
+mod update;
+mod view;
 mod waiting;

@@ -1,0 +1,178 @@
+//! The whole workflow as a person does it: keys into a terminal on the real host, cells of the screen out.
+
+use std::time::{Duration, Instant};
+
+use portable_pty::CommandBuilder;
+
+use crate::lab::Lab;
+use crate::pty::Terminal;
+
+const MAC: &str = "52:54:00:aa:fc:1c";
+/// How every change ends: never in silence.
+const ENDS: [&str; 4] =
+    ["verified by the kernel", "everything is as it was", "nothing was changed", "failed, and not put back"];
+
+fn open(lab: &Lab) -> Terminal {
+    let mut command = CommandBuilder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
+    command.args(["exec", "kvm1", "--", "virt-net"]);
+    command.env("VIRT_NET_LAB", lab.instance());
+    for (variable, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8")] {
+        command.env(variable, value);
+    }
+    command.env_remove("NO_COLOR");
+    command.env_remove("LC_ALL");
+    Terminal::start(120, 40, command)
+}
+
+/// Waits until the NIC's row has all of these cells, and no box lies over it.
+fn nic_row(terminal: &Terminal, cells: &[&str]) {
+    terminal.until(&format!("the NIC's row with {cells:?}"), |screen| {
+        let rows: Vec<String> = screen.rows(0, 120).collect();
+        rows.iter().any(|row| row.contains(MAC) && cells.iter().all(|cell| row.contains(cell)))
+    });
+}
+
+fn header(terminal: &Terminal, text: &str) {
+    terminal.until(&format!("{text} in the header"), |screen| {
+        screen.rows(0, 120).next().is_some_and(|row| row.contains(text))
+    });
+}
+
+/// The help opens and closes, each soon after its key.
+fn keys_answer(terminal: &mut Terminal) {
+    for (key, wanted) in [("?", true), ("\x1b", false)] {
+        terminal.keys(key);
+        // A debug build on a busy machine; libvirt's own limit would be 20 s.
+        terminal.within(Duration::from_secs(2), &format!("an answer to {key:?}"), |screen| {
+            screen.contents().contains("╭ Keys") == wanted
+        });
+    }
+}
+
+/// Opens the switch form and puts the pointer on this target.
+fn choose(terminal: &mut Terminal, target: &str) {
+    terminal.keys("s");
+    terminal.shows("Switch centos7");
+    let pointed = |screen: &vt100::Screen| {
+        let mut rows = screen.rows(0, 120);
+        rows.any(|row| {
+            row.split('▸')
+                .skip(1)
+                .any(|behind| behind.split_whitespace().take(2).collect::<Vec<_>>().join(" ") == target)
+        })
+    };
+    for _ in 0..10 {
+        if terminal.look(pointed) {
+            return;
+        }
+        terminal.keys("j");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    panic!("no target {target}:\n{}", terminal.text());
+}
+
+/// Waits for the end of the change; how it ended.
+fn ends(terminal: &Terminal) -> &'static str {
+    let limit = Duration::from_secs(150);
+    terminal.within(limit, "the end of the change", |screen| {
+        let text = screen.contents();
+        ENDS.iter().any(|end| text.contains(end))
+    });
+    let text = terminal.text();
+    ENDS.into_iter().find(|end| text.contains(end)).expect("one of them")
+}
+
+fn master(lab: &Lab) -> String {
+    lab.run("kvm1", "basename $(readlink /sys/class/net/vnet0/master)").trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
+fn a_nic_is_switched_and_taken_back_by_keys() {
+    let lab = Lab::up("screen", &["--bridge"]);
+    let mut terminal = open(&lab);
+    nic_row(&terminal, &["centos7", "running", "vnet0", "network default", "virtio", "192.168.122.208 L"]);
+    header(&terminal, "libvirt ● kernel ● firewall ●");
+    header(&terminal, "3 guests 4 NICs");
+    for text in ["192.168.122.1/24", "masquerade", "2/253", "forwarding"] {
+        terminal.shows(text);
+    }
+
+    choose(&mut terminal, "bridge virbr1");
+    for text in ["Live. The guest keeps its device", "192.168.122.208 is lost", "+ <source bridge='virbr1'/>"]
+    {
+        terminal.shows(text);
+    }
+    assert_eq!(master(&lab), "virbr0", "a preview changes nothing");
+    terminal.keys("\r");
+    // While the guest's link is down the screen is nobody's prisoner.
+    terminal.shows("down for 6 s");
+    terminal.keys("\x1b");
+    header(&terminal, "a change is running");
+    keys_answer(&mut terminal);
+    terminal.keys("c");
+    assert_eq!(ends(&terminal), "verified by the kernel");
+    for (step, proof) in [
+        ("next boot", "bridge virbr1"),
+        ("live", "accepted by libvirt"),
+        ("kernel", "vnet0 master virbr1"),
+        ("port", "vnet0 forwarding"),
+        ("link", "down 6 s, up"),
+        ("address", "10.0.0.208"),
+    ] {
+        let row = terminal.row(&format!("✔ {step}"));
+        assert!(row.contains(proof), "{row}");
+    }
+    assert_eq!(master(&lab), "virbr1");
+    terminal.keys("\x1b");
+    nic_row(&terminal, &["bridge virbr1", "10.0.0.208"]);
+    assert!(lab.guest("kvm1", "centos7", "ip -4 -o addr show eth0").contains("10.0.0.208/16"));
+
+    terminal.keys("u");
+    terminal.shows("back: bridge virbr1 → network default");
+    terminal.keys("\r");
+    assert_eq!(ends(&terminal), "verified by the kernel");
+    terminal.keys("\x1b");
+    nic_row(&terminal, &["network default", "192.168.122.208 L"]);
+    assert_eq!(master(&lab), "virbr0");
+
+    the_daemon_goes_and_comes(&lab, &mut terminal);
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.is_restored();
+}
+
+fn the_daemon_goes_and_comes(lab: &Lab, terminal: &mut Terminal) {
+    lab.libvirtd("kvm1", "kill");
+    header(terminal, "libvirt ✖ down");
+    // The figures stay, with their age; the kernel's go on.
+    nic_row(terminal, &["centos7", "network default", "192.168.122.208"]);
+    terminal.shows("down since");
+    keys_answer(terminal);
+    lab.libvirtd("kvm1", "start");
+    header(terminal, "libvirt ● kernel ●");
+    nic_row(terminal, &["centos7", "running", "192.168.122.208 L"]);
+
+    lab.libvirtd("kvm1", "freeze");
+    header(terminal, "libvirt ! stale");
+    terminal.shows("stale since");
+    nic_row(terminal, &["centos7", "network default", "192.168.122.208"]);
+    keys_answer(terminal);
+    choose(terminal, "bridge virbr1");
+    terminal.keys("\r");
+    terminal.shows("running; Esc closes this");
+    let frozen = Instant::now();
+    while frozen.elapsed() < Duration::from_secs(8) {
+        keys_answer(terminal);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    lab.libvirtd("kvm1", "thaw");
+    let end = ends(terminal);
+    terminal.keys("\x1b");
+    header(terminal, "libvirt ● kernel ●");
+    // Whatever the words are, screen and kernel agree with them.
+    let (bridge, source) =
+        if end == ENDS[0] { ("virbr1", "bridge virbr1") } else { ("virbr0", "network default") };
+    nic_row(terminal, &["centos7", "running", source]);
+    assert_eq!(master(lab), bridge, "{end}");
+}

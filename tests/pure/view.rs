@@ -1,0 +1,216 @@
+//! What the screens look like: a recorded host, a fixed clock, the picture as text. The footer is left
+//! out: it is the table of actions, which has tests of its own.
+//!
+//! After a wanted change: `INSTA_UPDATE=always cargo test --test pure view::`, and look at each picture.
+
+use std::sync::Arc;
+
+use insta::assert_snapshot;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+use virt_net::app::{App, Event, update};
+use virt_net::change::Outcome;
+use virt_net::model::{Facts, SourceState, Timestamp, topology};
+use virt_net::ui;
+use virt_net::ui::glyphs::Glyphs;
+use virt_net::ui::theme::Theme;
+
+use crate::update::{NOW, app, host, press};
+
+fn buffer(app: &App, theme: Theme, glyphs: Glyphs) -> Buffer {
+    let (columns, rows) = app.size;
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal.draw(|frame| ui::draw(app, theme, glyphs, frame)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+fn text(buffer: &Buffer) -> String {
+    let area = buffer.area;
+    let line = |row: u16| {
+        let mut line = String::new();
+        let mut skip = 0;
+        for column in 0..area.width {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            let symbol = buffer[(column, row)].symbol();
+            skip = ui::text::width(symbol).saturating_sub(1);
+            line.push_str(symbol);
+        }
+        line.trim_end().to_owned()
+    };
+    (0..area.height - 1).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Without colour, in Unicode.
+fn picture(app: &App) -> String {
+    text(&buffer(app, Theme::Mono, Glyphs::Unicode))
+}
+
+/// The host after this change of its facts.
+fn changed(size: (u16, u16), change: impl FnOnce(&mut Facts)) -> App {
+    let mut facts = host().facts.clone();
+    change(&mut facts);
+    App::new(Arc::new(topology::join(facts, Arc::clone(&host().history), None)), NOW, size)
+}
+
+#[test]
+fn the_overview() {
+    assert_snapshot!(picture(&app((120, 40))));
+}
+
+#[test]
+fn the_overview_in_ascii() {
+    let drawn = buffer(&app((120, 40)), Theme::Mono, Glyphs::Ascii);
+    let text = text(&drawn);
+    assert!(text.is_ascii());
+    assert_snapshot!(text);
+}
+
+#[test]
+fn the_panes_as_tabs() {
+    let mut app = app((80, 24));
+    for name in ["nics", "bridges", "rules", "networks"] {
+        assert_snapshot!(format!("tab_{name}"), picture(&app));
+        press(&mut app, "Tab");
+    }
+}
+
+#[test]
+fn the_smallest_and_too_small() {
+    assert_snapshot!("smallest", picture(&app((60, 12))));
+    assert_snapshot!("too_small", picture(&app((59, 12))));
+}
+
+#[test]
+fn the_details_of_each_kind_of_row() {
+    for (keys, name) in [
+        ("Enter", "nic"),
+        ("2 Enter", "bridge"),
+        ("2 j Enter", "port"),
+        ("3 Enter", "rule"),
+        ("4 Enter", "network"),
+    ] {
+        let mut app = app((100, 34));
+        press(&mut app, keys);
+        assert_snapshot!(format!("details_{name}"), picture(&app));
+    }
+}
+
+#[test]
+fn the_switch_form() {
+    let mut wide = app((120, 40));
+    press(&mut wide, "s");
+    assert_snapshot!("switch_120x40", picture(&wide));
+    let mut narrow = app((80, 24));
+    press(&mut narrow, "s");
+    assert_snapshot!("switch_80x24", picture(&narrow));
+}
+
+#[test]
+fn a_change_and_its_end() {
+    let mut app = app((100, 30));
+    press(&mut app, "s Enter");
+    assert_snapshot!("change_begun", picture(&app));
+    let outcome = Outcome::Reverted { why: "the port did not forward within 30 s".to_owned() };
+    update(&mut app, Event::Outcome(Box::new(outcome)));
+    assert_snapshot!("change_reverted", picture(&app));
+}
+
+/// A daemon that is gone: the figures stay, with their age.
+#[test]
+fn a_daemon_that_is_down() {
+    let since = Timestamp(NOW.0 - 75_000);
+    let app = changed((120, 40), |facts| {
+        facts.health.libvirt = SourceState::Down { since, error: "Connection refused".to_owned() };
+        facts.health.firewall = SourceState::Denied { hint: "run as root".to_owned() };
+    });
+    assert_snapshot!(picture(&app));
+}
+
+/// Whoever may name a guest chooses this text.
+#[test]
+fn hostile_and_wide_names() {
+    let app = changed((120, 40), |facts| {
+        for guest in &mut Arc::make_mut(&mut facts.libvirt).guests {
+            match guest.name.as_str() {
+                "web01" => guest.name = "漢字漢字漢字".to_owned(),
+                "db01" => guest.name = "x\u{1b}[31m\u{202e}".to_owned(),
+                _ => {}
+            }
+        }
+    });
+    let picture = picture(&app);
+    let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!picture.contains(raw), "{picture}");
+    for row in picture.lines() {
+        assert!(ui::text::width(row) <= 120, "{row}");
+    }
+    assert_snapshot!(picture);
+}
+
+/// What a state says is never said by colour alone, and the default theme has only the sixteen colours.
+#[test]
+fn colour_only_adds() {
+    let mut one = app((120, 40));
+    for keys in ["", "s", "Esc Enter", "Esc ?", "Esc d"] {
+        press(&mut one, keys);
+        let (ansi, mono) =
+            (buffer(&one, Theme::Ansi, Glyphs::Unicode), buffer(&one, Theme::Mono, Glyphs::Unicode));
+        assert_eq!(text(&ansi), text(&mono));
+        for cell in &mono.content {
+            assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset));
+        }
+        for cell in &ansi.content {
+            let basic = |colour| !matches!(colour, Color::Rgb(..) | Color::Indexed(_));
+            assert!(basic(cell.fg) && basic(cell.bg), "{cell:?}");
+        }
+    }
+}
+
+#[test]
+fn the_cursor_and_what_belongs_to_it_are_marked_without_colour() {
+    let mut app = app((120, 40));
+    let drawn = buffer(&app, Theme::Mono, Glyphs::Unicode);
+    let picture = text(&drawn);
+    let row_of =
+        |text: &str| u16::try_from(picture.lines().position(|row| row.contains(text)).unwrap()).unwrap();
+    let nic = row_of("52:54:00:aa:fc:1c");
+    assert!(drawn[(4, nic)].modifier.contains(Modifier::REVERSED));
+    for linked in ["▸├─ vnet0", "▸default", "▸virbr0"] {
+        assert!(picture.contains(linked), "{linked}\n{picture}");
+    }
+    // And the other way round: from the port to its NIC.
+    press(&mut app, "2 j");
+    let row = text(&buffer(&app, Theme::Mono, Glyphs::Unicode));
+    let row = row.lines().find(|row| row.contains("52:54:00:aa:fc:1c")).unwrap().to_owned();
+    assert!(row.contains('▸'), "{row}");
+}
+
+/// Every size a terminal may have draws something and never panics.
+#[test]
+fn every_size_is_drawn() {
+    for keys in ["", "s", "Enter", "?", "d", "a", "m"] {
+        for (columns, rows) in [
+            (0, 0),
+            (1, 1),
+            (20, 5),
+            (59, 12),
+            (60, 12),
+            (61, 13),
+            (79, 24),
+            (100, 26),
+            (101, 25),
+            (250, 80),
+            (300, 12),
+        ] {
+            let mut app = app((columns, rows));
+            press(&mut app, keys);
+            let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+            terminal.draw(|frame| ui::draw(&app, Theme::Ansi, Glyphs::Unicode, frame)).unwrap();
+        }
+    }
+}
