@@ -314,6 +314,10 @@ impl Need {
         if foreign {
             return Some("libvirtd runs on another machine or in another network namespace".to_owned());
         }
+        let legacy = &snapshot.firewall.legacy_tables;
+        if self == Self::Firewall && !legacy.is_empty() {
+            return Some(format!("legacy iptables rules (table {}) cannot be read", legacy.join(", ")));
+        }
         match state {
             SourceState::Ok => None,
             SourceState::Starting => Some(format!("{name} have not been read yet")),

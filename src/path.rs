@@ -20,6 +20,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 pub use hooks::Passed;
+pub(crate) use hooks::{Hooks, Stop};
 pub use packet::{Answer, Protocol};
 
 use crate::model::firewall::Hook;

@@ -26,7 +26,7 @@ fn of_port(snapshot: &Snapshot, port: &Link) -> Option<Finding> {
         .chain(look::routes(snapshot))
         .filter(|(route, link)| link.index == port.index && !look::is_link_local(route.destination.addr()))
     {
-        finding = finding.kernel(format!("route {}", look::route_words(route, link)));
+        finding = finding.kernel(format!("route {}", route.words(link.name)));
     }
     finding = finding.means(format!(
         "What comes in at a port is taken by the bridge before the host sees it: nobody is answered at this address. The \

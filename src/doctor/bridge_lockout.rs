@@ -39,7 +39,7 @@ fn of_bridge(snapshot: &Snapshot, bridge: &Bridge) -> Option<Finding> {
     for (route, via) in both
         .filter(|(route, via)| via.index == bridge.index && overlaps_or_default(route.destination, own_net))
     {
-        finding = finding.kernel(format!("route {}", look::route_words(route, via)));
+        finding = finding.kernel(format!("route {}", route.words(via.name)));
     }
     let commands = [
         format!("ip address del {own_net} dev {}", bridge.name),

@@ -38,8 +38,8 @@ fn finding(snapshot: &Snapshot, first: Default<'_>, second: Default<'_>) -> Find
         metric: loser.0.metric,
     });
     Finding::new("dual-default-route", Severity::Warning, Subject::Link(loser.1.name), title)
-        .kernel(format!("route {}", look::route_words(first.0, first.1)))
-        .kernel(format!("route {}", look::route_words(second.0, second.1)))
+        .kernel(format!("route {}", first.0.words(first.1.name)))
+        .kernel(format!("route {}", second.0.words(second.1.name)))
         .means(format!(
             "Only {wins} is used: the host's packets leave by {}, whatever link the question came in by, and when that link \
              is the wrong one the host is cut off. After a bridge was made over a NIC, the route belongs to the bridge alone.",

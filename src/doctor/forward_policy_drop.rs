@@ -1,19 +1,17 @@
 //! PURE. Docker, or any other table, drops what libvirt lets pass: an accept is final only in its own base chain.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use super::finding::{Finding, Fix, Severity, Subject};
 use super::look;
-use super::rules::{self, Packet, TCP};
+use super::rules;
 use crate::model::Snapshot;
-use crate::model::firewall::{Family, Hook};
+use crate::model::firewall::Hook;
 use crate::model::network::ForwardMode;
-
-/// Somewhere on the internet (TEST-NET-2), HTTPS: what every guest must be able to reach.
-const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+use crate::path::packet::{Flow, Packet, Place};
+use crate::path::{Hooks, INTERNET, Protocol};
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
     let uplink = look::defaults(snapshot).first().map(|(_, link)| link.name);
+    let hooks = Hooks::of(snapshot);
     let mut findings = Vec::new();
     for (network, bridge) in look::own_networks(snapshot) {
         if network.forward() == ForwardMode::Isolated {
@@ -27,16 +25,12 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
             continue;
         };
         let limited = definition.and_then(|definition| definition.forward_devs.first().copied());
-        let packet = Packet {
-            family: Family::Ip,
-            input: bridge.name,
-            output: limited.or(uplink),
-            source: look::some_guest_address(subnet),
-            destination: Some(OUTSIDE),
-            protocol: TCP,
-            port: 443,
+        let (Some(source), Some(uplink)) = (look::some_guest_address(subnet), limited.or(uplink)) else {
+            continue;
         };
-        let Some(stop) = rules::stop(&snapshot.firewall, Hook::Forward, &packet) else { continue };
+        let packet = Packet::new(source.into(), INTERNET.into(), Protocol::Tcp(443), Flow::New);
+        let place = Place { inward: vec![bridge.name], outward: vec![uplink], ..Place::default() };
+        let Some(stop) = hooks.stop(packet, &place, Hook::Forward) else { continue };
         let title = format!("packets of network {} are dropped on their way through the host", network.name);
         let accepts = snapshot.firewall.rules.iter().find(|rule| {
             let ours = rule.chain.chain.starts_with("LIBVIRT_FWO") || rule.chain.table == "libvirt_network";
@@ -53,28 +47,23 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
                     network.forward().word(),
                     subnet.trunc()
                 ))
-                .firewall(stop.words());
+                .firewall(rules::words(snapshot, &stop));
         if let Some(counter) = accepts.and_then(|rule| rule.counter) {
             finding = finding
                 .firewall(format!("libvirt's own rule accepted {} packets in its chain", counter.packets));
         }
-        let inward = stop.accept(
-            &snapshot.firewall,
-            &format!("iifname {}", bridge.name),
-            &format!("-i {}", bridge.name),
-        );
-        let outward = stop.accept(
-            &snapshot.firewall,
-            &format!("oifname {}", bridge.name),
-            &format!("-o {}", bridge.name),
-        );
+        let accept = |nft: &str, iptables: &str| {
+            let (nft, iptables) = (format!("{nft} {}", bridge.name), format!("{iptables} {}", bridge.name));
+            rules::accept(&snapshot.firewall, &stop, &nft, &iptables)
+        };
+        let commands = [accept("iifname", "-i"), accept("oifname", "-o")];
         findings.push(
             finding
                 .means(
                     "Every base chain of the forward hook must let a packet pass: what libvirt accepts in its own is \
                      dropped by this one. Docker sets this policy when it starts; firewalls of the host do it too.",
                 )
-                .fix(Fix::by_hand("let the bridge pass there too, and make it last", inward.into_iter().chain(outward))),
+                .fix(Fix::by_hand("let the bridge pass there too, and make it last", commands)),
         );
     }
     findings

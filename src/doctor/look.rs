@@ -88,18 +88,6 @@ pub(super) fn routes(snapshot: &Snapshot) -> impl Iterator<Item = (&Route, &Link
         .filter_map(|route| Some((route, snapshot.link(route.oif?)?)))
 }
 
-/// As `ip route` prints it.
-pub(super) fn route_words(route: &Route, link: &Link) -> String {
-    let to = if route.destination.prefix_len() == 0 {
-        "default".to_owned()
-    } else {
-        route.destination.to_string()
-    };
-    let via = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
-    let metric = if route.metric == 0 { String::new() } else { format!(" metric {}", route.metric) };
-    format!("{to}{via} dev {}{metric}", link.name)
-}
-
 /// Two nets have an address in common.
 pub(super) fn overlap(a: IpNet, b: IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())

@@ -4,36 +4,31 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::finding::{Finding, Fix, Severity, Subject};
 use super::look;
-use super::rules::{self, Packet, Stop, UDP};
-use crate::model::firewall::{Action, Family, Hook, Match};
+use super::rules;
+use crate::model::firewall::{Action, Hook, Match};
 use crate::model::network::Subnet;
 use crate::model::{IfName, Snapshot};
+use crate::path::packet::{Flow, Packet, Place};
+use crate::path::{Hooks, Protocol, Stop};
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
+    let hooks = Hooks::of(snapshot);
     let mut findings = Vec::new();
     for (network, bridge) in look::own_networks(snapshot) {
         let subnets = network.current().map(|definition| definition.subnets.as_slice()).unwrap_or_default();
         let with_dhcp = |subnet: &&Subnet| subnet.has_dhcp() && subnet.gateway.addr().is_ipv4();
         let Some(subnet) = subnets.iter().find(with_dhcp) else { continue };
-        let dhcp = Packet {
-            family: Family::Ip,
-            input: bridge.name,
-            output: None,
-            source: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            destination: Some(IpAddr::V4(Ipv4Addr::BROADCAST)),
-            protocol: UDP,
-            port: 67,
-        };
-        let dns = Packet {
-            source: look::some_guest_address(subnet.gateway),
-            destination: Some(subnet.gateway.addr()),
-            port: 53,
-            ..dhcp
-        };
-        let stops: Vec<(Stop<'_>, &str, u16)> = [(dhcp, "DHCP"), (dns, "DNS")]
+        let Some(guest) = look::some_guest_address(subnet.gateway) else { continue };
+        let questions = [
+            ("DHCP", 67, IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST)),
+            ("DNS", 53, guest, subnet.gateway.addr()),
+        ];
+        let place = Place { inward: vec![bridge.name], ..Place::default() };
+        let stops: Vec<(Stop, &str, u16)> = questions
             .into_iter()
-            .filter_map(|(packet, what)| {
-                Some((rules::stop(&snapshot.firewall, Hook::Input, &packet)?, what, packet.port))
+            .filter_map(|(what, port, from, to)| {
+                let packet = Packet::new(from.into(), to.into(), Protocol::Udp(port), Flow::New);
+                Some((hooks.stop(packet, &place, Hook::Input)?, what, port))
             })
             .collect();
         let Some((stop, _, _)) = stops.first() else { continue };
@@ -45,7 +40,11 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
                 format!("network {} active on {}, DHCP on {}", network.name, bridge.name, subnet.gateway),
             );
         for (stop, what, port) in &stops {
-            finding = finding.firewall(format!("{what} (udp {port} from {}): {}", bridge.name, stop.words()));
+            finding = finding.firewall(format!(
+                "{what} (udp {port} from {}): {}",
+                bridge.name,
+                rules::words(snapshot, stop)
+            ));
         }
         let commands = by_hand(snapshot, bridge.name, stop, &stops);
         findings.push(
@@ -61,12 +60,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
     findings
 }
 
-fn by_hand(
-    snapshot: &Snapshot,
-    bridge: IfName,
-    stop: &Stop<'_>,
-    stops: &[(Stop<'_>, &str, u16)],
-) -> Vec<String> {
+fn by_hand(snapshot: &Snapshot, bridge: IfName, stop: &Stop, stops: &[(Stop, &str, u16)]) -> Vec<String> {
     let firewall = &snapshot.firewall;
     if firewall.chains.iter().any(|chain| chain.id.table == "firewalld") {
         let zone = zone(snapshot, bridge).unwrap_or_else(|| "its default zone".to_owned());
@@ -82,9 +76,9 @@ fn by_hand(
     }
     stops
         .iter()
-        .flat_map(|(_, _, port)| {
+        .map(|(_, _, port)| {
             let nft = format!("iifname {bridge} udp dport {port}");
-            stop.accept(firewall, &nft, &format!("-i {bridge} -p udp --dport {port}"))
+            rules::accept(firewall, stop, &nft, &format!("-i {bridge} -p udp --dport {port}"))
         })
         .collect()
 }

@@ -77,5 +77,5 @@ fn taken_by(snapshot: &Snapshot, network: &Network, subnet: IpNet) -> Option<Str
         let turns = others_bridge(link.name) && !network.active && !network.autostart;
         look::overlap(route.destination, subnet) && !wider && !turns
     });
-    clash.map(|(route, link)| format!("route {}", look::route_words(route, link)))
+    clash.map(|(route, link)| format!("route {}", route.words(link.name)))
 }

@@ -256,6 +256,20 @@ pub struct Route {
     pub kind: String,
 }
 
+impl Route {
+    /// As `ip route` prints it, by this link.
+    #[must_use]
+    pub fn words(&self, over: IfName) -> String {
+        let to = match self.destination.prefix_len() {
+            0 => "default".to_owned(),
+            _ => self.destination.to_string(),
+        };
+        let via = self.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
+        let metric = if self.metric == 0 { String::new() } else { format!(" metric {}", self.metric) };
+        format!("{to}{via} dev {over}{metric}")
+    }
+}
+
 /// An ARP or NDP entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbour {

@@ -41,6 +41,8 @@ pub(super) struct Crossed {
     pub(super) answer: Answer,
     /// Why it does not, or why that cannot be told.
     pub(super) reason: Option<String>,
+    /// The base chain that it does not pass for certain.
+    pub(super) stopped: Option<ChainId>,
     pub(super) translation: Option<Translation>,
 }
 
@@ -86,6 +88,31 @@ impl<'a> Rules<'a> {
     }
 }
 
+/// What stops a packet for certain.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    /// The base chain it entered.
+    pub(crate) base: ChainId,
+    /// The policy or the rule, in words.
+    pub(crate) reason: String,
+}
+
+/// The hooks of a snapshot, for asking about single packets.
+#[derive(Debug)]
+pub(crate) struct Hooks<'a>(Rules<'a>);
+
+impl<'a> Hooks<'a> {
+    pub(crate) fn of(snapshot: &'a Snapshot) -> Self {
+        Self(Rules::of(snapshot))
+    }
+
+    /// Where an IPv4 packet ends at this hook; `None` when it passes, or when nobody can tell.
+    pub(crate) fn stop(&self, mut packet: Packet, place: &Place, hook: Hook) -> Option<Stop> {
+        let crossed = cross(&self.0, &mut packet, place, hook, Family::Ip, None);
+        Some(Stop { base: crossed.stopped?, reason: crossed.reason.unwrap_or_default() })
+    }
+}
+
 /// Takes the packet through all base chains of a hook. `outer` is the destination that chains before
 /// address translation see.
 pub(super) fn cross(
@@ -97,8 +124,14 @@ pub(super) fn cross(
     outer: Option<ipnet::IpNet>,
 ) -> Crossed {
     let snapshot = rules.snapshot;
-    let mut crossed =
-        Crossed { any: false, passed: Vec::new(), answer: Answer::Yes, reason: None, translation: None };
+    let mut crossed = Crossed {
+        any: false,
+        passed: Vec::new(),
+        answer: Answer::Yes,
+        reason: None,
+        stopped: None,
+        translation: None,
+    };
     if let Some(reason) = unreadable(snapshot, layer) {
         crossed.answer = Answer::Unknown;
         crossed.reason = Some(reason);
@@ -148,6 +181,7 @@ pub(super) fn cross(
             (false, _) => {
                 crossed.answer = Answer::No;
                 crossed.reason = reason.map(|(_, reason)| reason);
+                crossed.stopped = Some(id.clone());
                 return crossed;
             }
         }

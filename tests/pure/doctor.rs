@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use virt_net::app::{App, Code, Effect, Event, Key, Overlay, Pane, RowId, remedy, update};
-use virt_net::doctor::{CHECKS, Finding, Report, Severity, examine};
+use virt_net::doctor::{CHECKS, Finding, Report, Severity, Subject, examine};
 use virt_net::model::facts::Recording;
 use virt_net::model::firewall::{
     Action, BaseHook, Chain, ChainId, Family, Hook, Match, Rule, RuleCounter, Verdict,
@@ -256,7 +256,7 @@ const CASES: &[Case] = &[
             Arc::make_mut(&mut facts.kernel).settings.nf_call_iptables = Some(false);
             add_base(facts, chain(Family::Inet, "docker", "forward"), Hook::Forward, Verdict::Drop);
         },
-        &["table inet docker, chain forward: policy drop, 12 packets"],
+        &["the policy of inet docker forward drops what no rule accepted (12 packets"],
         ByHand,
     ),
     case(
@@ -266,7 +266,7 @@ const CASES: &[Case] = &[
             // As Docker does it: libvirt's own accepts are in the same chain, bridged frames meet none.
             set_policy(facts, &chain(Family::Ip, "filter", "FORWARD"), Verdict::Drop);
         },
-        &["net.bridge.bridge-nf-call-iptables = 1", "table ip filter, chain FORWARD: policy drop"],
+        &["net.bridge.bridge-nf-call-iptables = 1", "the policy of ip filter FORWARD drops"],
         Itself,
     ),
     case(
@@ -275,11 +275,7 @@ const CASES: &[Case] = &[
         |facts| {
             add_base(facts, chain(Family::Inet, "host", "input"), Hook::Input, Verdict::Drop);
         },
-        &[
-            "DHCP (udp 67 from virbr0)",
-            "DNS (udp 53 from virbr0)",
-            "table inet host, chain input: policy drop",
-        ],
+        &["DHCP (udp 67 from virbr0)", "DNS (udp 53 from virbr0)", "the policy of inet host input drops"],
         ByHand,
     ),
     case(
@@ -724,6 +720,41 @@ fn what_is_in_order_or_a_choice_is_no_finding() {
     }
 }
 
+/// Rule sets as those programs really make them, beside libvirt's of either back end.
+#[test]
+fn what_other_programs_do_to_guests_is_found_and_nothing_else() {
+    let expected: &[(&str, bool, &[&str])] = &[
+        ("libvirt-iptables", true, &[]),
+        ("libvirt-native", true, &[]),
+        // libvirt's accepts are in Docker's chain: NAT works, bridged frames meet none.
+        ("docker", false, &[]),
+        ("docker", true, &["bridge-nf-call virbr1"]),
+        ("docker-native", false, &["forward-policy-drop default"]),
+        ("firewalld", false, &[]),
+        ("ufw", false, &[]),
+        ("ufw-native", false, &["forward-policy-drop default", "no-input-for-dhcp default"]),
+    ];
+    for (case, nf_call, wanted) in expected {
+        let mut facts = host();
+        facts.firewall = Arc::new(crate::firewall::recorded(case));
+        Arc::make_mut(&mut facts.kernel).settings.nf_call_iptables = Some(*nf_call);
+        let snapshot = snapshot(facts);
+        let report = examine(&snapshot, &[]);
+        let of = |finding: &Finding| match &finding.subject {
+            Subject::Network(id) => format!("{} {}", finding.check, snapshot.network(*id).unwrap().name),
+            Subject::Bridge(name) => format!("{} {name}", finding.check),
+            other => format!("{} {other:?}", finding.check),
+        };
+        let found: Vec<String> = report.findings.iter().map(of).collect();
+        assert_eq!(
+            found,
+            *wanted,
+            "{case}: {:#?}",
+            report.findings.iter().map(|f| &f.evidence).collect::<Vec<_>>()
+        );
+    }
+}
+
 #[test]
 fn a_network_without_a_lease_for_a_guest_that_has_an_old_one_is_certain() {
     let mut facts = host();
@@ -772,6 +803,12 @@ fn what_cannot_be_read_is_told_and_never_guessed() {
     facts.health.libvirt = SourceState::Down { since: Timestamp(1), error: "no socket".to_owned() };
     let report = checked(&facts);
     assert!(report.findings.is_empty() && report.unchecked.iter().any(|one| one.why.contains("no socket")));
+    // Rules of the old kind are not seen: their absence says nothing.
+    let mut facts = host();
+    (CASES.first().unwrap().fault)(&mut facts);
+    Arc::make_mut(&mut facts.firewall).legacy_tables = vec!["nat".to_owned()];
+    let report = checked(&facts);
+    assert!(report.findings.is_empty() && report.unchecked.iter().any(|one| one.why.contains("legacy")));
     // A daemon elsewhere gives names of other links.
     let mut facts = host();
     facts.host.foreign_namespace = true;

@@ -89,7 +89,7 @@ fn moved(snapshot: &Snapshot, from: IfName, to: IfName, address: Addressing) -> 
         Addressing::Static(new) => rows.push(row("address", String::new(), format!("{new} on {to}"))),
     }
     for route in routes(snapshot, link) {
-        rows.push(row("route", route_words(route, from), route_words(route, to)));
+        rows.push(row("route", route.words(from), route.words(to)));
     }
     rows
 }
@@ -99,15 +99,4 @@ pub(super) fn routes<'a>(snapshot: &'a Snapshot, link: &Link) -> impl Iterator<I
     let index = link.index;
     let over = snapshot.kernel.routes.iter().filter(move |route| route.oif == Some(index));
     over.filter(|route| route.protocol != "kernel" && route.kind == "unicast")
-}
-
-fn route_words(route: &Route, over: IfName) -> String {
-    let to = if route.destination.prefix_len() == 0 {
-        "default".to_owned()
-    } else {
-        route.destination.to_string()
-    };
-    let via = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
-    let metric = if route.metric == 0 { String::new() } else { format!(" metric {}", route.metric) };
-    format!("{to}{via} dev {over}{metric}")
 }

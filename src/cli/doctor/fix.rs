@@ -11,9 +11,8 @@ use tokio::sync::mpsc;
 use crate::app::job::{Job, News};
 use crate::app::{Event, remedy};
 use crate::change::apply::Tools;
-use crate::change::journal::Journal;
-use crate::change::{Outcome, Refusal, StepState};
-use crate::cli::switch::{Consent, agreed, interrupts, status_of};
+use crate::change::{Outcome, StepState};
+use crate::cli::switch::{Agreed, Consent, agree, interrupts, status_of};
 use crate::cli::{ExitStatus, complain, json_text, preview, print};
 use crate::doctor::{self, Finding};
 use crate::model::Snapshot;
@@ -88,23 +87,13 @@ async fn mend(
             return Ok(ExitStatus::Refused);
         }
     };
-    say(consent, &text(&job))?;
-    if consent.dry_run {
-        if consent.json {
-            print(&json_text(&value(&job, &[], None))?)?;
-        }
-        return Ok(ExitStatus::Done);
-    }
-    if sources.updates.is_none() {
-        complain("a recording cannot be changed");
-        return Ok(ExitStatus::Refused);
-    }
-    if !consent.yes && !agreed()? {
-        return Ok(ExitStatus::Refused);
-    }
-    let (told, outcome) = carry_out(&job, consent, sources).await?;
+    let tools = match agree(&text(&job), &plan_value(&job), consent, sources, None)? {
+        Agreed::With(tools) => tools,
+        Agreed::Not(status) => return Ok(status),
+    };
+    let (told, outcome) = carry_out(&job, consent, tools).await?;
     if consent.json {
-        print(&json_text(&value(&job, &told, Some(&outcome)))?)?;
+        print(&json_text(&value(&job, &told, &outcome))?)?;
     } else {
         preview::outcome(&outcome)?;
     }
@@ -112,9 +101,9 @@ async fn mend(
 }
 
 /// The job to its end, with its news printed; no signal ends it in the middle.
-async fn carry_out(job: &Job, consent: &Consent, sources: &Sources) -> Result<(Vec<News>, Outcome)> {
+async fn carry_out(job: &Job, consent: &Consent, tools: Tools) -> Result<(Vec<News>, Outcome)> {
     let (events, mut heard) = mpsc::unbounded_channel();
-    let change = jobs::run(job.clone(), tools(sources), events);
+    let change = jobs::run(job.clone(), Ok(tools), events);
     tokio::pin!(change);
     let mut interrupted = interrupts()?;
     let mut told = Vec::new();
@@ -145,20 +134,6 @@ async fn carry_out(job: &Job, consent: &Consent, sources: &Sources) -> Result<(V
         state: "look again: virt-net doctor".to_owned(),
     };
     Ok((told, outcome.unwrap_or_else(silent)))
-}
-
-fn tools(sources: &Sources) -> Result<Tools, Refusal> {
-    let journal = Journal::open().map_err(|error| Refusal {
-        what: "change the host".to_owned(),
-        reason: error.to_string(),
-        way_out: "get the right to write there".to_owned(),
-    })?;
-    Ok(Tools {
-        uri: sources.uri.clone(),
-        snapshots: sources.snapshots.clone(),
-        updates: sources.updates.clone(),
-        journal,
-    })
 }
 
 fn text(job: &Job) -> String {
@@ -192,9 +167,13 @@ fn line(news: &News) -> String {
     }
 }
 
-fn value(job: &Job, told: &[News], outcome: Option<&Outcome>) -> Value {
+fn plan_value(job: &Job) -> Value {
     let preview = job.preview();
-    let steps: Vec<Value> = job.steps().iter().map(|step| json!(step.text)).collect();
+    let steps: Vec<String> = job.steps().into_iter().map(|step| step.text).collect();
+    json!({"title": job.title(), "steps": steps, "consequences": preview.consequences, "commands": preview.commands})
+}
+
+fn value(job: &Job, told: &[News], outcome: &Outcome) -> Value {
     let news: Vec<Value> = told
         .iter()
         .filter_map(|news| match &news.state {
@@ -205,8 +184,5 @@ fn value(job: &Job, told: &[News], outcome: Option<&Outcome>) -> Value {
             _ => None,
         })
         .collect();
-    json!({
-        "plan": {"title": job.title(), "steps": steps, "consequences": preview.consequences, "commands": preview.commands},
-        "steps": news, "outcome": outcome.map(preview::outcome_json),
-    })
+    json!({"plan": plan_value(job), "steps": news, "outcome": preview::outcome_json(outcome)})
 }
