@@ -9,10 +9,10 @@
 //!                                                                                    view(&App, &Theme, frame) if dirty
 //! ```
 //!
-//! Dependency rule: [`model`] ← [`doctor`], [`change::plan`], [`app`] ← [`ui`]. Only [`source`],
-//! [`change::apply`], [`term`], [`run`] and [`cli`] do I/O. `ratatui` is named only in `ui` and `term`,
-//! `crossterm` only in `term` and at the key border, `virt` and `rtnetlink` only in `source` and
-//! `change::apply`. A test keeps it so.
+//! Dependency rule: [`model`] ← [`doctor`], [`path`], [`change::plan`], [`app`] ← [`ui`]. Only [`source`],
+//! [`change::apply`], [`change::bridge`] and the journal, [`term`], [`run`], [`cli`], [`config`] and
+//! [`logging`] do I/O. `ratatui` is named only in `ui` and `term`, `crossterm` only in `term`, `virt` and
+//! `rtnetlink` only in `source`, `change::apply` and `change::bridge`. A test keeps it so.
 
 pub mod app;
 pub mod change;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::netlink::{self, Refresh};
-use super::{Update, Updates, now};
+use super::{Update, Updates, now, supervise};
 use crate::model::services::{Dnsmasq, ServiceFacts, UdpSocket};
 
 /// Time between two looks at sockets and sysctls.
@@ -24,33 +24,34 @@ const MANAGERS: [&str; 4] = ["NetworkManager", "systemd-networkd", "firewalld", 
 
 /// Starts reading until the receiver of `updates` is gone; a sysctl that changed has the kernel read again.
 pub fn spawn(updates: Updates, kernel: Refresh) {
-    let _ = std::thread::Builder::new().name("services".to_owned()).spawn(move || {
-        let mut sent: Option<(ServiceFacts, BTreeSet<u64>)> = None;
-        let mut processes_due = Instant::now();
-        let mut settings = netlink::settings();
-        while !updates.is_closed() {
-            let (udp, inodes) = sockets();
-            let same_sockets =
-                sent.as_ref().is_some_and(|(facts, before)| facts.udp == udp && *before == inodes);
-            if !same_sockets || Instant::now() >= processes_due {
-                let facts = ServiceFacts { read_at: now(), ..with_processes(udp) };
-                processes_due = Instant::now() + PROCESSES;
-                let is_news = sent.as_ref().is_none_or(|(before, _)| {
-                    *before != ServiceFacts { read_at: before.read_at, ..facts.clone() }
-                });
-                if is_news && updates.send(Update::Services(facts.clone().into())).is_err() {
-                    return;
-                }
-                sent = Some((facts, inodes));
+    supervise::start("services", move || supervise::thread("services", drop, || watch(&updates, &kernel)));
+}
+
+fn watch(updates: &Updates, kernel: &Refresh) {
+    let mut sent: Option<(ServiceFacts, BTreeSet<u64>)> = None;
+    let mut processes_due = Instant::now();
+    let mut settings = netlink::settings();
+    while !updates.is_closed() {
+        let (udp, inodes) = sockets();
+        let same_sockets = sent.as_ref().is_some_and(|(facts, before)| facts.udp == udp && *before == inodes);
+        if !same_sockets || Instant::now() >= processes_due {
+            let facts = ServiceFacts { read_at: now(), ..with_processes(udp) };
+            processes_due = Instant::now() + PROCESSES;
+            let is_news = sent.as_ref().is_none_or(|(before, _)| {
+                *before != ServiceFacts { read_at: before.read_at, ..facts.clone() }
+            });
+            if is_news && updates.send(Update::Services(facts.clone().into())).is_err() {
+                return;
             }
-            std::thread::sleep(LOOK);
-            let current = netlink::settings();
-            if current != settings {
-                settings = current;
-                kernel.now();
-            }
+            sent = Some((facts, inodes));
         }
-    });
+        std::thread::sleep(LOOK);
+        let current = netlink::settings();
+        if current != settings {
+            settings = current;
+            kernel.now();
+        }
+    }
 }
 
 /// Reads everything once.

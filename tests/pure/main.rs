@@ -13,6 +13,7 @@ mod path;
 mod path_box;
 mod plan;
 mod rates;
+mod registry;
 mod replay;
 mod splice;
 mod update;
