@@ -90,7 +90,8 @@ fn text(snapshot: &Snapshot, report: &Report, args: &DoctorArgs) -> String {
         out.push('\n');
     }
     let made = if args.checks.is_empty() { CHECKS.len() } else { args.checks.len() } - report.unchecked.len();
-    out.push_str(&format!("{} checks made: {}\n", made, report.words()));
+    let checks = if made == 1 { "check" } else { "checks" };
+    out.push_str(&format!("{made} {checks} made: {}\n", report.words()));
     for (why, checks) in report.unchecked_by_reason() {
         out.push_str(&labelled("not checked:", &format!("{}: {why}", checks.join(", ")), 13));
     }

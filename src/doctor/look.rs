@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::change::target::quote;
 use crate::model::kernel::{Link, LinkKind, Route};
+use crate::model::network::ForwardMode;
 use crate::model::{Bridge, DomainState, IfIndex, IfName, Network, Nic, Snapshot};
 
 /// `RT_TABLE_MAIN`.
@@ -86,6 +88,27 @@ pub(super) fn routes(snapshot: &Snapshot) -> impl Iterator<Item = (&Route, &Link
         .iter()
         .filter(|route| route.table == MAIN && route.destination.prefix_len() > 0)
         .filter_map(|route| Some((route, snapshot.link(route.oif?)?)))
+}
+
+/// A place where a NIC can be plugged in now, in the words of the command line; `without` is the network in question.
+pub(super) fn refuge(snapshot: &Snapshot, without: Option<&str>) -> String {
+    let mut networks: Vec<&Network> = own_networks(snapshot)
+        .map(|(network, _)| network)
+        .filter(|network| Some(network.name.as_str()) != without)
+        .collect();
+    networks.sort_by_key(|network| (network.name != "default", network.forward() != ForwardMode::Nat));
+    let bridge =
+        snapshot.bridges.iter().find(|bridge| bridge.network.is_none() && bridge.uplinks().next().is_some());
+    match (networks.first(), bridge) {
+        (Some(network), _) => format!("network={}", quote(&network.name)),
+        (None, Some(bridge)) => format!("bridge={}", bridge.name),
+        (None, None) => "network=NAME".to_owned(),
+    }
+}
+
+/// The command that plugs a NIC in there.
+pub(super) fn switch_elsewhere(snapshot: &Snapshot, nic: &Nic, without: Option<&str>) -> String {
+    format!("virt-net switch {} {} --to {}", quote(&nic.guest), nic.id.mac, refuge(snapshot, without))
 }
 
 /// Two nets have an address in common.

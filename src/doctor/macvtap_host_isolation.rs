@@ -48,11 +48,12 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
     let vm = quote(&nic.guest);
     let second = Fix::by_hand(
         "or give the guest a second NIC for talking to the host",
-        [format!("virt-net nic add {vm} --to network=default")],
+        [format!("virt-net nic add {vm} --to {}", look::refuge(snapshot, None))],
     );
     let bridge = Fix::by_hand(
         "or put host and guest on a real bridge",
         [
+            look::switch_elsewhere(snapshot, nic, None),
             format!("virt-net bridge create br0 --port {}", lower.name),
             format!("virt-net switch {vm} {} --to bridge=br0", nic.id.mac),
         ],

@@ -3,7 +3,6 @@
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
-use crate::change::target::quote;
 use crate::model::kernel::{Link, LinkKind};
 use crate::model::{IfName, MacvtapMode, Network, Nic, NicSource, Snapshot};
 
@@ -46,11 +45,7 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
         )),
         None => finding.fix(Fix::by_hand(
             "choose another link, or another mode for the one that has it",
-            [format!(
-                "virt-net switch {} {} --to network=default --next-boot",
-                quote(&nic.guest),
-                nic.id.mac
-            )],
+            [format!("{} --next-boot", look::switch_elsewhere(snapshot, nic, None))],
         )),
     })
 }

@@ -1,7 +1,7 @@
 //! PURE. libvirt takes any bridge and network name for the next boot; the start then fails.
 
 use super::finding::{Finding, Fix, Remedy, Severity, Subject};
-use crate::change::target::quote;
+use super::look;
 use crate::model::kernel::LinkKind;
 use crate::model::{Nic, NicSource, Snapshot};
 
@@ -37,8 +37,9 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
         return None;
     }
     let runs = nic.live.is_some();
-    let (severity, when) =
-        if runs { (Severity::Warning, "next time") } else { (Severity::Error, "as it is") };
+    // A network that is not active may be one that is started when it is needed.
+    let severity = if runs || start.is_some() { Severity::Warning } else { Severity::Error };
+    let when = if runs { "next time" } else { "as it is" };
     let title = format!("{} does not start {when}: {lacks}", nic.guest);
     let finding =
         Finding::new("missing-bridge-next-boot", severity, Subject::Nic(nic.id), title).libvirt(format!(
@@ -56,7 +57,7 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
     let finding = finding.means("libvirt takes a definition with any name in it. Only the start of the guest fails, often after a reboot of the host.");
     let switch = Fix::by_hand(
         "plug it into something that is there",
-        [format!("virt-net switch {} {} --to network=default --next-boot", quote(&nic.guest), nic.id.mac)],
+        [format!("{} --next-boot", look::switch_elsewhere(snapshot, nic, start.as_deref()))],
     );
     Some(match start {
         Some(network) => finding

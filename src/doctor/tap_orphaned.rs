@@ -38,11 +38,7 @@ fn finding(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
         }
         None => finding.fix(Fix::by_hand(
             "make the bridge again, or plug the NIC elsewhere",
-            [format!(
-                "virt-net switch {} {} --to network=default",
-                crate::change::target::quote(&nic.guest),
-                nic.id.mac
-            )],
+            [look::switch_elsewhere(snapshot, nic, None)],
         )),
     })
 }

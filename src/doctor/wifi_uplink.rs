@@ -2,7 +2,6 @@
 
 use super::finding::{Finding, Fix, Severity, Subject};
 use super::look;
-use crate::change::target::quote;
 use crate::model::{Bridge, Nic, NicSource, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
@@ -25,7 +24,7 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
             )
             .fix(Fix::by_hand(
                 "plug it into a NAT network",
-                [format!("virt-net switch {} {} --to network=default", quote(&nic.guest), nic.id.mac)],
+                [look::switch_elsewhere(snapshot, nic, None)],
             )),
     )
 }

@@ -466,7 +466,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "missing-bridge-next-boot",
-        Error,
+        Warning,
         |facts| {
             edit(facts, "db01", Of::Next, "<source network='default'/>", "<source network='lab-iso'/>");
         },

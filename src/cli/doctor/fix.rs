@@ -39,24 +39,37 @@ pub(super) async fn run(
         say(consent, &format!("{check}: nothing to mend\n"))?;
     }
     for finding in &report.findings {
-        // What was mended before may have changed what this plan rests on.
+        // What was mended before may have mended this too, or changed what its plan rests on.
         let now = sources.snapshots.borrow().clone();
+        if !is_found(&now, finding) {
+            continue;
+        }
         let status = mend(finding, way, consent, sources, &now).await?;
         if status != ExitStatus::Done {
             return Ok(status);
         }
+        if !consent.dry_run && !is_gone(finding, sources).await {
+            complain(&format!("{check}: it is still found; virt-net doctor {check}"));
+            return Ok(ExitStatus::Failed);
+        }
     }
-    if report.findings.is_empty() || consent.dry_run {
-        return Ok(ExitStatus::Done);
-    }
-    sources.refresh();
-    let gone = |snapshot: &Arc<Snapshot>| doctor::examine(snapshot, &[check]).findings.is_empty();
-    if tokio::time::timeout(GONE, sources.snapshots.wait_for(gone)).await.is_ok() {
+    if !report.findings.is_empty() && !consent.dry_run {
         say(consent, &format!("{check}: mended, it is found no more\n"))?;
-        return Ok(ExitStatus::Done);
     }
-    complain(&format!("{check}: it is still found; virt-net doctor {check}"));
-    Ok(ExitStatus::Failed)
+    Ok(ExitStatus::Done)
+}
+
+/// A check that cannot be made any more says nothing: the finding stays.
+fn is_found(snapshot: &Snapshot, finding: &Finding) -> bool {
+    let report = doctor::examine(snapshot, &[finding.check]);
+    !report.unchecked.is_empty() || report.findings.iter().any(|found| found.key() == finding.key())
+}
+
+/// Waits until the sources show that it is mended.
+async fn is_gone(finding: &Finding, sources: &mut Sources) -> bool {
+    sources.refresh();
+    let gone = |snapshot: &Arc<Snapshot>| !is_found(snapshot, finding);
+    tokio::time::timeout(GONE, sources.snapshots.wait_for(gone)).await.is_ok()
 }
 
 fn say(consent: &Consent, text: &str) -> Result<()> {
@@ -72,7 +85,11 @@ async fn mend(
 ) -> Result<ExitStatus> {
     say(consent, &format!("{} {}\n", finding.severity.glyph(), escape(&finding.title)))?;
     let Some(fix) = way.checked_sub(1).and_then(|at| finding.fixes.get(at)) else {
-        complain(&format!("{} has {} ways to mend it", finding.check, finding.fixes.len()));
+        complain(&format!(
+            "{}: there is no way {way}; ways to mend it: {}",
+            finding.check,
+            finding.fixes.len()
+        ));
         return Ok(ExitStatus::Usage);
     };
     let Some(remedy) = &fix.remedy else {
