@@ -269,7 +269,11 @@ impl Report {
             .filter(|(count, _)| *count > 0)
             .map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
             .collect();
-        if words.is_empty() { "nothing is wrong".to_owned() } else { words.join(", ") }
+        match (words.is_empty(), self.unchecked.is_empty()) {
+            (true, true) => "nothing is wrong".to_owned(),
+            (true, false) => "nothing found as far as it could be checked".to_owned(),
+            (false, _) => words.join(", "),
+        }
     }
 
     /// What could not be checked, once per reason.

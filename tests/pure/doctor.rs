@@ -901,3 +901,32 @@ fn several_ways_are_offered_and_a_fix_by_hand_is_said() {
     let Some(Overlay::Confirm { job, .. }) = app.overlays.last() else { panic!("{:?}", app.overlays) };
     assert!(job.title().contains("discard"), "{}", job.title());
 }
+
+#[test]
+fn how_it_looks() {
+    use virt_net::ui::glyphs::Glyphs;
+    use virt_net::ui::theme::Theme;
+    let mut facts = host();
+    (CASES.first().unwrap().fault)(&mut facts);
+    edit(&mut facts, "web01", Of::Next, "<source network='default'/>", "<source network='lan'/>");
+    edit(&mut facts, "centos7", Of::Both, "<model type='virtio'/>", "<model type='rtl8139'/>");
+    facts.services = Arc::default();
+    for (size, glyphs, picture) in [
+        ((120, 40), Glyphs::Unicode, "doctor_120x40"),
+        ((80, 24), Glyphs::Unicode, "doctor_80x24"),
+        ((80, 24), Glyphs::Ascii, "doctor_80x24_ascii"),
+    ] {
+        let mut app = App::new(at(&facts, 0), facts.taken_at, size);
+        update(&mut app, Event::Snapshot(at(&facts, 0)));
+        update(&mut app, Event::Snapshot(at(&facts, 2_500)));
+        key(&mut app, Code::Char('d'));
+        insta::assert_snapshot!(picture, crate::view::text(&crate::view::buffer(&app, Theme::Mono, glyphs)));
+    }
+    let mut app = App::new(at(&host(), 0), facts.taken_at, (80, 24));
+    update(&mut app, Event::Snapshot(at(&host(), 0)));
+    key(&mut app, Code::Char('d'));
+    insta::assert_snapshot!(
+        "doctor_in_order",
+        crate::view::text(&crate::view::buffer(&app, Theme::Mono, Glyphs::Unicode))
+    );
+}

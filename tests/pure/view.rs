@@ -19,14 +19,14 @@ use virt_net::ui::theme::Theme;
 
 use crate::update::{NOW, app, host, press};
 
-fn buffer(app: &App, theme: Theme, glyphs: Glyphs) -> Buffer {
+pub(crate) fn buffer(app: &App, theme: Theme, glyphs: Glyphs) -> Buffer {
     let (columns, rows) = app.size;
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     terminal.draw(|frame| ui::draw(app, theme, glyphs, frame)).unwrap();
     terminal.backend().buffer().clone()
 }
 
-fn text(buffer: &Buffer) -> String {
+pub(crate) fn text(buffer: &Buffer) -> String {
     let area = buffer.area;
     let line = |row: u16| {
         let mut line = String::new();

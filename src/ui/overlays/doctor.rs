@@ -53,7 +53,10 @@ pub(super) fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, frame: &m
         .collect();
     if report.findings.is_empty() {
         let made = CHECKS.len() - report.unchecked.len();
-        list.push(Line::styled(format!(" ✔ nothing is wrong: {made} checks made"), theme.style(Role::Good)));
+        let (glyph, role) =
+            if report.unchecked.is_empty() { ("✔", Role::Good) } else { ("•", Role::Text) };
+        let line = format!(" {glyph} {}: {made} checks made", report.words());
+        list.push(Line::styled(line, theme.style(role)));
     }
     if !text.is_empty() {
         let left = report.findings.len().saturating_sub(first + shown);
