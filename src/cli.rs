@@ -31,6 +31,7 @@ use crate::change::journal::Journal;
 use crate::config::{self, Config};
 use crate::logging;
 use crate::source::SourceOptions;
+use crate::source::packets::listen::Listen;
 use crate::ui::text::escape;
 
 pub use show::{Section, ShowArgs};
@@ -124,8 +125,12 @@ pub enum ExitStatus {
 /// # Errors
 /// What cannot be said in an exit status alone: the caller prints it and exits with 1.
 pub async fn run(cli: Cli) -> Result<ExitStatus> {
-    let options =
-        SourceOptions { uri: cli.connect.clone(), tick: Duration::from_secs(1), replay: cli.replay.clone() };
+    let options = SourceOptions {
+        uri: cli.connect.clone(),
+        tick: Duration::from_secs(1),
+        replay: cli.replay.clone(),
+        listen: Listen::Off,
+    };
     let silent =
         matches!(cli.command, None | Some(Command::Undo(_) | Command::Dump(_) | Command::BridgeAgent(_)));
     if !silent && cli.replay.is_none() {
@@ -139,7 +144,10 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
     }
     match cli.command {
         None => match Config::load(cli.config.as_deref()) {
-            Ok(config) => crate::run::run(&options, config).await,
+            Ok(config) => {
+                let options = SourceOptions { listen: config.listen, ..options };
+                crate::run::run(&options, config).await
+            }
             Err(error) => {
                 complain(&error.to_string());
                 Ok(ExitStatus::Usage)

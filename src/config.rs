@@ -15,6 +15,7 @@ use crate::app::Keymap;
 use crate::app::keymap::KeymapError;
 use crate::app::state::Mouse;
 use crate::change::Bounce;
+use crate::source::packets::listen::Listen;
 use crate::ui::glyphs::Glyphs;
 use crate::ui::theme::Theme;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub mouse: Mouse,
     /// The link bounce that the switch form begins with.
     pub bounce: Bounce,
+    /// Whether guests' ARP and DHCP packets are listened to for their addresses.
+    pub listen: Listen,
     /// What goes into the log.
     pub log: LevelFilter,
     /// Which key does what.
@@ -42,6 +45,7 @@ impl Default for Config {
             glyphs: None,
             mouse: Mouse::Off,
             bounce: Bounce::default(),
+            listen: Listen::Off,
             log: LevelFilter::INFO,
             keymap: Keymap::default(),
         }
@@ -129,6 +133,7 @@ impl Config {
             glyphs: raw.glyphs.into(),
             mouse: if raw.mouse { Mouse::On } else { Mouse::Off },
             bounce,
+            listen: if raw.listen_for_addresses { Listen::On } else { Listen::Off },
             log: raw.log.into(),
             keymap,
         })

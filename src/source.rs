@@ -86,6 +86,8 @@ pub struct SourceOptions {
     pub tick: Duration,
     /// Play this recording instead of reading the host.
     pub replay: Option<PathBuf>,
+    /// Whether guests' packets are listened to for their addresses.
+    pub listen: packets::listen::Listen,
 }
 
 /// The running sources.
@@ -121,6 +123,9 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
     firewall::spawn(updates.clone());
     services::spawn(updates.clone(), kernel.clone());
     let snapshots = collector::spawn(inbox, host::read(&uri), refresh.clone());
+    if options.listen == packets::listen::Listen::On {
+        packets::listen::spawn(updates.clone(), snapshots.clone());
+    }
     Ok(Sources { snapshots, refresh: Some((refresh, kernel)), updates: Some(updates), uri })
 }
 

@@ -16,6 +16,7 @@ pub(super) struct Raw {
     pub(super) glyphs: GlyphsWord,
     pub(super) mouse: bool,
     pub(super) link_bounce: f64,
+    pub(super) listen_for_addresses: bool,
     pub(super) log: LogWord,
     pub(super) keys: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
@@ -27,6 +28,7 @@ impl Default for Raw {
             glyphs: GlyphsWord::Auto,
             mouse: false,
             link_bounce: 6.0,
+            listen_for_addresses: false,
             log: LogWord::Info,
             keys: BTreeMap::new(),
         }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub nf_call_ip6tables: Option<bool>,
     /// `/proc/sys/net/bridge/bridge-nf-call-arptables`.
     pub nf_call_arptables: Option<bool>,
+    /// `ip rule` has more than the kernel's own rules: routes of other tables may count.
+    pub policy_routing: Option<bool>,
 }
 
 /// A network interface.

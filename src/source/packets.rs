@@ -3,6 +3,7 @@
 
 pub mod decode;
 pub mod filter;
+pub mod listen;
 pub mod pcap;
 mod socket;
 

@@ -2,9 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
-use virt_net::model::{Mac, Timestamp};
+use virt_net::config::Config;
+use virt_net::model::facts::{Facts, SeenAddress};
+use virt_net::model::{Mac, Timestamp, topology};
 use virt_net::source::packets::filter::{Instruction, Only, program};
+use virt_net::source::packets::listen::{Listen, is_news};
 use virt_net::source::packets::{Heading, SNAP, Seen, decode, pcap};
+use virt_net::source::replay;
 
 const GUEST: [u8; 6] = [0x52, 0x54, 0, 0xaa, 0xfc, 0x1c];
 
@@ -53,6 +57,26 @@ fn an_arp_probe_shows_no_address() {
     };
     assert_eq!(arp([0, 0, 0, 0]), None);
     assert_eq!(arp([10, 0, 0, 208]).unwrap().address.to_string(), "10.0.0.208");
+}
+
+/// Only what guests show of themselves is told, and once a minute; nobody's word for another counts.
+#[test]
+fn only_guests_are_listened_to_and_only_about_themselves() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kvm1.json");
+    let mut facts = replay::read(&file).unwrap().frames[0].clone();
+    let host = |facts: &Facts| topology::join(facts.clone(), std::sync::Arc::default(), None);
+    let address = "10.0.0.208".parse().unwrap();
+    let at = Timestamp(1_000_000);
+    let guest = decode::Shown { mac: Mac(GUEST), address };
+    assert!(is_news(&host(&facts), guest, at));
+    assert!(!is_news(&host(&facts), decode::Shown { mac: Mac([2; 6]), address }, at));
+    facts.seen.push(SeenAddress { mac: Mac(GUEST), address, at });
+    assert!(!is_news(&host(&facts), guest, Timestamp(at.0 + 59_000)));
+    assert!(is_news(&host(&facts), guest, Timestamp(at.0 + 61_000)));
+    let body = [&[0, 1, 8, 0, 6, 4, 0, 2][..], &[2; 6], &[10, 0, 0, 9], &GUEST, &[10, 0, 0, 208]].concat();
+    assert_eq!(decode::shown(&ethernet(0x0806, &body)), None, "the frame comes from another station");
+    let settings = |text: &str| Config::parse(&file, text).unwrap().listen;
+    assert_eq!((settings(""), settings("listen-for-addresses = true")), (Listen::Off, Listen::On));
 }
 
 #[test]

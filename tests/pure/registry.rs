@@ -108,6 +108,8 @@ fn sample() -> String {
          mouse = false\n\
          # seconds for which a guest's link goes down after a switch, so that it asks for a new address; 0: not at all\n\
          link-bounce = 6.0\n\
+         # true: addresses that nothing else tells, from guests' own ARP and DHCP packets; hears those of every link\n\
+         listen-for-addresses = false\n\
          # into ~/.local/state/virt-net/virt-net.log: off, error, warn, info, debug\n\
          log = \"info\"\n",
     );

@@ -72,6 +72,7 @@ impl<'a> Walk<'a> {
         if !bridge.up {
             self.stop(format!("{} is down", bridge.name))?;
         }
+        self.doubt_vlans(bridge);
         let frame = Place { inward: vec![port.name], ..Place::default() };
         self.cross(&frame, Hook::Prerouting, Family::Bridge)?;
         match self.decide(bridge, Some(port), towards) {
@@ -101,6 +102,7 @@ impl<'a> Walk<'a> {
         self.hop(HopKind::Bridge, bridge.name, self.bridge_words(bridge));
         self.counted(bridge.index, Side::Sent);
         self.check_link(bridge)?;
+        self.doubt_vlans(bridge);
         let frame = |out: Option<&Link>| Place {
             outward: out.map(|link| link.name).into_iter().collect(),
             ..Place::default()
@@ -127,10 +129,7 @@ impl<'a> Walk<'a> {
     fn decide(&self, bridge: &Link, from: Option<&Link>, towards: Towards) -> Decision<'a> {
         let snapshot = self.snapshot;
         let here = |nic: &&Nic| nic.bridge == Some(bridge.name);
-        let uplink = || {
-            let mut uplinks = snapshot.bridge_named(bridge.name)?.uplinks();
-            snapshot.link(uplinks.find(|port| Some(port.index) != from.map(|link| link.index))?.index)
-        };
+        let uplink = || self.uplink(bridge, from, towards);
         let address = match towards {
             Towards::Nic(id) => {
                 return snapshot.nic(id).filter(here).map_or(Decision::Nobody, Decision::Nic);
@@ -178,6 +177,38 @@ impl<'a> Walk<'a> {
         let v4 = self.to().is_ipv4();
         let mut own = self.snapshot.kernel.addresses.iter();
         own.any(|own| own.index == bridge.index && own.address.addr().is_ipv4() == v4 && own.scope != "link")
+    }
+
+    fn doubt_vlans(&mut self, bridge: &Link) {
+        if matches!(&bridge.kind, LinkKind::Bridge(info) if info.vlan_filtering) {
+            self.doubt(format!(
+                "{} filters VLANs: which of them its ports share is not followed",
+                bridge.name
+            ));
+        }
+    }
+
+    /// The port that leads out: the one where the target's or the router's MAC was learned, else the first that
+    /// forwards.
+    fn uplink(&self, bridge: &Link, from: Option<&Link>, towards: Towards) -> Option<&'a Link> {
+        let snapshot = self.snapshot;
+        let ports: Vec<&Link> = snapshot
+            .bridge_named(bridge.name)?
+            .uplinks()
+            .filter(|port| Some(port.index) != from.map(|link| link.index))
+            .filter_map(|port| snapshot.link(port.index))
+            .collect();
+        let next = match towards {
+            Towards::Address(address) => Some(address),
+            _ => snapshot.kernel.route_to(self.to()).and_then(|route| route.gateway),
+        };
+        let learned = || {
+            let mac = snapshot.kernel.neighbours.iter().find(|seen| Some(seen.address) == next)?.mac;
+            let entry = snapshot.kernel.fdb.iter().find(|entry| entry.mac == mac && !entry.permanent)?;
+            ports.iter().find(|port| port.index == entry.port)
+        };
+        let ready = |port: &&&Link| port.up && port.carrier && port.forwards();
+        learned().or_else(|| ports.iter().find(ready)).or_else(|| ports.first()).copied()
     }
 
     /// From port to port of one bridge.

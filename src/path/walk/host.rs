@@ -116,6 +116,9 @@ impl<'a> Walk<'a> {
         if let Some(hop) = self.hops.last_mut() {
             hop.detail = route_words(route, link);
         }
+        if snapshot.kernel.settings.policy_routing == Some(true) {
+            self.doubt("routes of other tables may count (ip rule): they are not followed");
+        }
         if route.kind != "unicast" {
             self.stop(format!("the host's route to {} says {}", self.to(), route.kind))?;
         }

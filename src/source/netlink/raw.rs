@@ -22,6 +22,7 @@ const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
 const RTM_GETROUTE: u16 = 26;
 const RTM_GETNEIGH: u16 = 30;
+const RTM_GETRULE: u16 = 34;
 /// `nlmsghdr`.
 const HEADER: usize = 16;
 /// The kernel's own limit for one datagram of a dump.
@@ -50,6 +51,24 @@ pub(super) fn read() -> Result<RawFacts, NetlinkError> {
         neighbours: socket.dump("neighbours", RTM_GETNEIGH, &request(AddressFamily::Unspec, 12))?,
         fdb: socket.dump("the bridges' MAC tables", RTM_GETNEIGH, &request(AddressFamily::Bridge, 12))?,
     })
+}
+
+/// Whether there are routing rules beside the kernel's own three (local, main, default).
+pub(super) fn has_own_rules() -> Result<bool, NetlinkError> {
+    let rules = Dumper::open()?.dump("routing rules", RTM_GETRULE, &request(AddressFamily::Unspec, 12))?;
+    Ok(messages(&rules).any(|message| is_own_rule(message.payload())))
+}
+
+/// `fib_rule_hdr`: family, lengths of destination and source, TOS, table, two reserved, action; the kernel's own
+/// ask for nothing and look into one of its three tables.
+fn is_own_rule(header: &[u8]) -> bool {
+    const TO_TABLE: u8 = 1;
+    const KERNELS: std::ops::RangeInclusive<u8> = 253..=255;
+    // The multicast families have rules of their own, which no unicast packet meets.
+    const UNICAST: [u8; 2] = [2, 10];
+    let Some(&[family, to, from, tos, table, _, _, action]) = header.first_chunk() else { return false };
+    let plain = (to, from, tos, action) == (0, 0, 0, TO_TABLE) && KERNELS.contains(&table);
+    UNICAST.contains(&family) && !plain
 }
 
 /// A header of `length` bytes with nothing in it but the family.
@@ -154,4 +173,23 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_own_rules_are_told_from_others() {
+        let rule =
+            |family, from, table, action| is_own_rule(&[family, 0, from, 0, table, 0, 0, action, 0, 0, 0, 0]);
+        for table in [253, 254, 255] {
+            assert!(!rule(2, 0, table, 1) && !rule(10, 0, table, 1));
+        }
+        assert!(rule(2, 24, 254, 1), "from a net");
+        assert!(rule(2, 0, 77, 1), "another table");
+        assert!(rule(10, 0, 254, 6), "blackhole");
+        assert!(!rule(128, 0, 253, 1), "multicast");
+        assert!(!is_own_rule(&[2, 0, 24]));
+    }
 }

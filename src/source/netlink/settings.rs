@@ -13,6 +13,7 @@ pub(super) fn read() -> Settings {
         nf_call_iptables: flag("/proc/sys/net/bridge/bridge-nf-call-iptables"),
         nf_call_ip6tables: flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
         nf_call_arptables: flag("/proc/sys/net/bridge/bridge-nf-call-arptables"),
+        policy_routing: super::raw::has_own_rules().ok(),
     }
 }
 

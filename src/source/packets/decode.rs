@@ -256,8 +256,9 @@ pub fn shown(bytes: &[u8]) -> Option<Shown> {
         (Some(LaxNetSlice::Arp(arp)), _) => {
             let mac = Mac::from_slice(arp.sender_hw_addr())?;
             let address = Ipv4Addr::from(<[u8; 4]>::try_from(arp.sender_protocol_addr()).ok()?);
-            // A probe (RFC 5227) has no sender address yet.
-            (!address.is_unspecified()).then_some(Shown { mac, address: address.into() })
+            // A probe (RFC 5227) has no sender address yet; one that speaks for another station is not believed.
+            let own = stations(&packet).0 == Some(mac) && !address.is_unspecified();
+            own.then_some(Shown { mac, address: address.into() })
         }
         (_, Some(TransportSlice::Udp(udp))) => {
             const ACK: u8 = 5;
