@@ -27,7 +27,8 @@ pub struct FirewallFacts {
     pub chains: Vec<Chain>,
     /// All rules, in kernel order within their chain.
     pub rules: Vec<Rule>,
-    /// Legacy iptables tables that are in use beside nf_tables and cannot be read here (`filter`, `nat`).
+    /// Legacy iptables tables that are in use beside nf_tables and could not be read (`filter`, `nat`): the
+    /// program that shows them is not there.
     pub legacy_tables: Vec<String>,
 }
 

@@ -2,11 +2,13 @@
 //!
 //! One decoder reads native rules and those that `iptables-nft` wrote, whole and with counters, where
 //! `nft -j` loses the ports and addresses of the latter. The kernel announces every commit with the
-//! process that made it; counters are read again every two seconds. Changes nothing.
+//! process that made it; counters are read again every two seconds. Tables of the old iptables, where there
+//! are any, come from its own save program. Changes nothing.
 
 mod attributes;
 pub mod decode;
 mod expression;
+pub mod legacy;
 mod raw;
 mod socket;
 #[cfg(test)]
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant};
 use self::socket::{FirewallError, Listener, Reader};
 use super::{Backoff, Update, Updates, now, supervise};
 use crate::model::SourceState;
-use crate::model::firewall::{FirewallFacts, RulesChanged};
+use crate::model::firewall::{FirewallFacts, RuleOrigin, RulesChanged};
 
 /// Counters are read again after this long without a change.
 const COUNTERS: Duration = Duration::from_secs(2);
@@ -56,12 +58,8 @@ fn watch(updates: &Updates, backoff: &mut Backoff) -> Result<(), FirewallError> 
     let mut reader = Reader::open()?;
     let mut last_change: Option<RulesChanged> = None;
     loop {
-        let facts = FirewallFacts {
-            read_at: now(),
-            last_change: last_change.clone(),
-            legacy_tables: legacy_tables(),
-            ..reader.read()?
-        };
+        let facts = with_legacy(reader.read()?);
+        let facts = FirewallFacts { read_at: now(), last_change: last_change.clone(), ..facts };
         backoff.reset();
         let update = Some(facts.into());
         if updates.send(Update::Firewall { state: SourceState::Ok, facts: update }).is_err() {
@@ -85,18 +83,20 @@ fn watch(updates: &Updates, backoff: &mut Backoff) -> Result<(), FirewallError> 
 /// # Errors
 /// No right (`CAP_NET_ADMIN`), or the kernel refuses.
 pub fn read_once() -> Result<FirewallFacts, FirewallError> {
-    let facts = Reader::open()?.read()?;
-    Ok(FirewallFacts { read_at: now(), legacy_tables: legacy_tables(), ..facts })
+    let facts = with_legacy(Reader::open()?.read()?);
+    Ok(FirewallFacts { read_at: now(), ..facts })
 }
 
-/// Tables of the old iptables that have rules' chains in this namespace; `iptables-nft` makes none.
-fn legacy_tables() -> Vec<String> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let names = read("/proc/net/ip_tables_names") + &read("/proc/net/ip6_tables_names");
-    let mut tables: Vec<String> = names.lines().map(str::to_owned).collect();
-    tables.sort_unstable();
-    tables.dedup();
-    tables
+/// Adds what the old iptables has beside nf_tables.
+fn with_legacy(mut facts: FirewallFacts) -> FirewallFacts {
+    let legacy = legacy::read();
+    if facts.rules.is_empty() && !legacy.rules.is_empty() {
+        facts.origin = RuleOrigin::IptablesSave;
+    }
+    facts.chains.extend(legacy.chains);
+    facts.rules.extend(legacy.rules);
+    facts.legacy_tables = legacy.unread;
+    facts
 }
 
 pub use self::socket::FirewallError as Error;

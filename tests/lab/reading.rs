@@ -17,6 +17,7 @@ fn show_has_what_the_commands_of_the_notes_print() {
     bridges_and_ports(&lab);
     nat_rules(&lab);
     networks_and_leases(&lab);
+    legacy_rules(&lab);
     // As in the notes: the guest's port goes with the guest, and is there again when it starts.
     lab.run("kvm1", "virsh destroy centos7");
     domiflist(&lab);
@@ -192,6 +193,17 @@ fn nat_rules(lab: &Lab) {
         .collect();
     assert_eq!(theirs.len(), 5, "{printed}");
     assert_eq!(mine, theirs);
+}
+
+/// A table of the old iptables beside nf_tables: its rules about guests are among the others, with counters.
+fn legacy_rules(lab: &Lab) {
+    let rule = "POSTROUTING -s 192.168.122.0/24 -o eth9 -c 5 300 -j MASQUERADE";
+    lab.run("kvm1", &format!("iptables-legacy -t nat -A {rule}"));
+    let rules = show(lab, "nat");
+    let mine = |rule: &&Value| rule["packets"] == 5 && text(rule, "action") == "masquerade";
+    assert_eq!(rules.iter().filter(mine).count(), 1, "{rules:#?}");
+    assert!(rules.iter().any(|rule| rule["chain"] == "LIBVIRT_PRT"), "nf_tables' own are there too");
+    lab.run("kvm1", &format!("iptables-legacy -t nat -D {}", rule.replace("-c 5 300 ", "")));
 }
 
 /// `virsh net-list`, `net-dumpxml`, `net-dhcp-leases`.
