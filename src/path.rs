@@ -6,8 +6,8 @@
 //! Everything is derived from one [`Snapshot`]: nothing is sent. What cannot be decided from it is said
 //! to be unknown, with the reason; the first hop where packets stop carries the reason too. A "yes" means
 //! that nothing *on this host* stops them: what a firewall inside the guest or on the far side does is
-//! not seen from here. Policy routing (`ip rule`), VLANs of bridge ports and what hangs on a link's ingress are not
-//! followed: where they are in use the answer is unknown.
+//! not seen from here. Policy routing (`ip rule`), VLANs of bridge ports and rules at a link's ingress are not
+//! followed: where they are in use the answer is unknown. What `tc` or XDP do is not seen at all.
 
 mod hooks;
 pub mod packet;

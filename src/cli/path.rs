@@ -10,9 +10,11 @@ use color_eyre::eyre::Result;
 use super::select::{self, Selection};
 use super::table::Table;
 use super::{ExitStatus, complain, print};
+use crate::doctor;
 use crate::model::{NicId, Snapshot, SourceState};
 use crate::path::{self, Answer, INTERNET, Leg, Path, Protocol, Question, Way};
 use crate::source::{self, SourceOptions};
+use crate::ui::text::escape;
 use crate::ui::{chain, words};
 
 /// Arguments of `path`.
@@ -48,11 +50,17 @@ pub(super) async fn run(args: &PathArgs, options: &SourceOptions) -> Result<Exit
             return Ok(ExitStatus::Usage);
         }
     };
-    let Some(path) = path::trace(&snapshot, &args.question(id)) else {
+    let question = args.question(id);
+    let peer = question.way.peer();
+    if peer.is_loopback() || peer.is_unspecified() || peer.is_multicast() {
+        complain(&format!("{peer} is no address of another machine: nothing is sent there by a link"));
+        return Ok(ExitStatus::Usage);
+    }
+    let Some(path) = path::trace(&snapshot, &question) else {
         complain("the NIC is gone");
         return Ok(ExitStatus::Failed);
     };
-    let text = if args.json { super::json_text(&path)? } else { drawn(&path) };
+    let text = if args.json { super::json_text(&path)? } else { drawn(&path, &snapshot, id) };
     print(&text)?;
     Ok(told(&snapshot))
 }
@@ -92,8 +100,13 @@ pub(super) fn told(snapshot: &Snapshot) -> ExitStatus {
     status
 }
 
-fn drawn(path: &Path) -> String {
+fn drawn(path: &Path, snapshot: &Snapshot, id: NicId) -> String {
     let mut out = format!("{}\n{}\n", chain::title(path), chain::answer(path.answer, &path.reason));
+    if let Some(nic) = snapshot.nic(id) {
+        for finding in chain::findings(path, nic, &doctor::examine(snapshot, &[]).findings) {
+            out.push_str(&format!("doctor: {}: {}\n", finding.check, escape(&finding.title)));
+        }
+    }
     out.push_str(&leg("there", &path.there));
     if let Some(back) = &path.back {
         out.push_str(&leg("back", back));

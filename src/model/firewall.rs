@@ -279,6 +279,15 @@ pub enum Match {
         /// It must *not* be one of them.
         negated: bool,
     },
+    /// The frame's Ethernet address.
+    EtherAddress {
+        /// Which end.
+        of: Side,
+        /// The address.
+        mac: super::ids::Mac,
+        /// It must *not* be that.
+        negated: bool,
+    },
     /// What the routing table takes an address for (`fib daddr type`, `-m addrtype`).
     AddressKind {
         /// Which address.

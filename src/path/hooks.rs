@@ -22,6 +22,8 @@ pub struct Passed {
     pub sure: bool,
     /// How many jumps below its base chain.
     pub depth: u8,
+    /// Packets per second that it matches now; known of rules that name guests' bridges or nets.
+    pub packets_per_second: Option<f64>,
 }
 
 /// How the packet's address changes.
@@ -75,6 +77,7 @@ const NAT_DESTINATION: i32 = -100;
 pub(super) struct Rules<'a> {
     pub(super) snapshot: &'a Snapshot,
     by_chain: HashMap<&'a ChainId, Vec<&'a Rule>>,
+    rates: HashMap<(&'a ChainId, u64), f64>,
 }
 
 impl<'a> Rules<'a> {
@@ -84,7 +87,11 @@ impl<'a> Rules<'a> {
         for rule in &snapshot.firewall.rules {
             by_chain.entry(&rule.chain).or_default().push(rule);
         }
-        Self { snapshot, by_chain }
+        let rates = snapshot
+            .rules
+            .iter()
+            .filter_map(|guest| Some(((&guest.rule.chain, guest.rule.handle), guest.rate?.packets)));
+        Self { snapshot, by_chain, rates: rates.collect() }
     }
 }
 
@@ -272,7 +279,8 @@ impl Walk<'_> {
             }
             let here = sure && matched == Answer::Yes;
             let at = self.crossed.passed.len();
-            self.crossed.passed.push(Passed { rule: rule.clone(), sure: here, depth });
+            let packets_per_second = rules.rates.get(&(&rule.chain, rule.handle)).copied();
+            self.crossed.passed.push(Passed { rule: rule.clone(), sure: here, depth, packets_per_second });
             let effect =
                 rule.action.as_ref().map_or(Effect::NOTHING, |action| self.act(rule, action, here, depth));
             if matched == Answer::Unknown && !effect.matters() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::firewall::{Family, Hook, Match, Side};
 use crate::model::kernel::KernelFacts;
-use crate::model::{IfName, Snapshot};
+use crate::model::{IfName, Mac, Snapshot};
 
 /// Yes, no, or not to be decided from what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -101,6 +101,8 @@ pub struct Packet {
     pub flow: Option<Flow>,
     /// Its connection's destination, source was translated.
     pub translated: (Answer, Answer),
+    /// The station that sent the frame it is in, where that is known.
+    pub station: Option<Mac>,
     /// Its mark; `None` when a rule may have set it.
     pub mark: Option<u32>,
 }
@@ -115,6 +117,7 @@ impl Packet {
             protocol,
             flow: Some(flow),
             translated: (Answer::No, Answer::No),
+            station: None,
             mark: Some(0),
         }
     }
@@ -209,6 +212,9 @@ pub(super) fn holds(
             let own = if packet.family() == Family::Ip { 0x0800 } else { 0x86dd };
             Answer::of(types.contains(&own)).negated(*negated)
         }
+        Match::EtherAddress { of: Side::Source, mac, negated } => {
+            packet.station.map_or(Answer::Unknown, |own| Answer::of(own == *mac)).negated(*negated)
+        }
         Match::AddressKind { of, kinds, negated } => {
             let net = if *of == Side::Source { packet.source } else { packet.destination };
             kind_of(&snapshot.kernel, net)
@@ -243,7 +249,7 @@ pub(super) fn holds(
             let answers = any.iter().map(|part| holds(snapshot, packet, place, at, part));
             answers.fold(Answer::No, Answer::or).negated(*negated)
         }
-        Match::Opaque { .. } => Answer::Unknown,
+        Match::EtherAddress { .. } | Match::Opaque { .. } => Answer::Unknown,
     }
 }
 

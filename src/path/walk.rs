@@ -11,10 +11,10 @@ use ipnet::IpNet;
 
 pub(super) use self::ends::bridged_out;
 use self::ends::{End, guess_source};
-use super::hooks::{Crossed, Rules, cross};
+use super::hooks::{self, Crossed, Rules, cross};
 use super::packet::{Answer, Flow, Packet, Place};
 use super::{Counted, Hop, HopKind, HopState, Leg, Path, Question, Side, Way};
-use crate::model::firewall::{Family, Hook};
+use crate::model::firewall::{ChainId, Family, Hook};
 use crate::model::{IfIndex, Link, Nic, NicId, Snapshot};
 
 /// The packet goes no further: the last hop says why.
@@ -155,6 +155,23 @@ impl<'a> Walk<'a> {
         let counted = Counted::of(self.snapshot, index, side);
         if let Some(hop) = self.hops.last_mut() {
             hop.link = Some(counted);
+        }
+        self.doubt_ingress(index);
+    }
+
+    /// Rules at one link's ingress or egress see the packet before and after everything else.
+    fn doubt_ingress(&mut self, index: IfIndex) {
+        let snapshot = self.snapshot;
+        let Some(name) = snapshot.link(index).map(|link| link.name.to_string()) else { return };
+        let chains = snapshot.firewall.chains.iter().filter(|chain| {
+            let hook = chain.hook.as_ref();
+            hook.is_some_and(|hook| {
+                matches!(hook.hook, Hook::Ingress | Hook::Egress) && hook.devices.contains(&name)
+            })
+        });
+        let asked = |id: &ChainId| snapshot.firewall.rules.iter().any(|rule| rule.chain == *id);
+        if let Some(chain) = chains.map(|chain| &chain.id).find(|id| asked(id)) {
+            self.doubt(format!("the rules of {} at {name} are not followed", hooks::words(chain)));
         }
     }
 

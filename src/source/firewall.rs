@@ -13,6 +13,7 @@ mod raw;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod values;
 mod xt;
 
 use std::time::{Duration, Instant};

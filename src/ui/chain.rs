@@ -12,6 +12,8 @@
 
 use super::text::{count, escape, rate};
 use super::words;
+use crate::doctor::{Finding, Severity, Subject};
+use crate::model::{IfName, Nic};
 use crate::path::reach::{Cell, Direction, Peer, Reach};
 use crate::path::{Answer, Hop, HopKind, HopState, Leg, Passed, Path, Protocol};
 
@@ -41,7 +43,7 @@ pub struct Line {
     pub name: String,
     /// What is special, or why it stops.
     pub detail: String,
-    /// Bytes per second.
+    /// Bytes per second; of a rule packets per second.
     pub rate: String,
     /// Packets so far.
     pub packets: String,
@@ -127,9 +129,36 @@ fn rule(passed: &Passed, line: &dyn Fn(Tone, &str) -> Line) -> Line {
         kind: escape(&format!("  {indent}{} {}", id.table, id.chain)).into_owned(),
         name: words::rule_action(&passed.rule),
         detail: words::rule_match(&passed.rule),
+        rate: passed.packets_per_second.filter(|rate| *rate > 0.0).map(packets_rate).unwrap_or_default(),
         packets: passed.rule.counter.map(|counter| count(counter.packets)).unwrap_or_default(),
         ..line(tone, "")
     }
+}
+
+/// `12 pkt/s`.
+fn packets_rate(per_second: f64) -> String {
+    format!("{} pkt/s", rate(per_second))
+}
+
+/// What the doctor says about the station that stops the packet or leaves it undecided.
+#[must_use]
+pub fn findings<'a>(path: &Path, nic: &Nic, findings: &'a [Finding]) -> Vec<&'a Finding> {
+    let legs = std::iter::once(&path.there).chain(&path.back);
+    let Some(hop) = legs.filter(|leg| leg.answer != Answer::Yes).find_map(Leg::trouble) else {
+        return Vec::new();
+    };
+    let decides = matches!(hop.kind, HopKind::Hook { .. } | HopKind::Route);
+    let here = |name: IfName| {
+        let name = name.to_string();
+        hop.name == name || (decides && path.there.hops.iter().any(|hop| hop.name == name))
+    };
+    let about = |finding: &&Finding| match finding.subject {
+        Subject::Nic(id) => id == nic.id,
+        Subject::Link(name) | Subject::Bridge(name) => here(name),
+        Subject::Network(id) => Some(id) == nic.network,
+        Subject::Host => decides,
+    };
+    findings.iter().filter(|finding| finding.severity != Severity::Note).filter(about).collect()
 }
 
 /// The word of a station.

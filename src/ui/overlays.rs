@@ -56,7 +56,7 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                     show(" Change ", steps::lines(change, theme, room), *scroll, theme, area, frame);
                 }
             }
-            Overlay::Path(view) => path::draw(view, app.now, theme, area, frame),
+            Overlay::Path(view) => path::draw(app, view, theme, area, frame),
             Overlay::Doctor { scroll } => doctor::draw(app, *scroll, theme, area, frame),
             Overlay::QuitWhileChanging => {
                 let lines = vec![

@@ -173,6 +173,7 @@ fn match_word(part: &Match) -> String {
             let types: Vec<String> = types.iter().map(|kind| format!("{kind:#06x}")).collect();
             format!("ether type {}{}", not(*negated), types.join(","))
         }
+        Match::EtherAddress { of, mac, negated } => format!("{} {}{mac}", of.word(), not(*negated)),
         Match::AddressKind { of, kinds, negated } => {
             format!("{} {}{}", of.word(), not(*negated), kinds.join(","))
         }

@@ -224,6 +224,8 @@ fn docker_like_policy(lab: &Lab) {
     lab.run("kvm1", "nft delete table inet strict; iptables -P FORWARD ACCEPT");
     lab.run("kvm1", "echo 0 >/proc/sys/net/ipv4/ip_forward");
     compare(lab, &seat, &[("to", "host", "yes"), ("to", "internet", "no")]);
+    let drawn = lab.run("kvm1", "virt-net path centos7");
+    assert!(drawn.contains("✖") && drawn.contains("doctor: ip-forward-off"), "{drawn}");
     lab.run("kvm1", "echo 1 >/proc/sys/net/ipv4/ip_forward");
 }
 
@@ -283,7 +285,12 @@ fn bridged_on_two_hosts(lab: &Lab) {
         assert_eq!(path["answer"], "yes", "{path:#}");
         guest_pings(lab, seat, other.address, true);
     }
-    // Two isolated ports of one bridge do not talk; through the host's firewall frames pass only if it lets them.
+    // Two isolated ports of one bridge do not talk; the LAN is not shut out by that.
+    let isolate = "for tap in $(cd /sys/class/net/virbr1/brif && ls -d vnet*); do bridge link set dev $tap isolated HOW; done";
+    lab.run("kvm1", &isolate.replace("HOW", "on"));
+    compare(lab, &one, &[("to", "guest", "no"), ("to", "internet", "yes")]);
+    lab.run("kvm1", &isolate.replace("HOW", "off"));
+    // Through the host's firewall frames pass only if it lets them.
     lab.run("kvm1", "iptables -P FORWARD DROP");
     compare(lab, &one, &[("to", "internet", "no"), ("from", "lan", "no")]);
     lab.run("kvm1", "echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables");

@@ -178,6 +178,36 @@ fn what_is_not_known_is_not_guessed() {
 }
 
 #[test]
+fn what_is_not_followed_makes_the_answer_unknown() {
+    let policy = kernel(|kernel| kernel.settings.policy_routing = Some(true));
+    assert!(out(&policy, "vnet0").reason.contains("ip rule"));
+    let vlans = kernel(|kernel| {
+        let LinkKind::Bridge(info) = &mut link(kernel, "virbr1").kind else { panic!("virbr1 is a bridge") };
+        info.vlan_filtering = true;
+    });
+    let path = out(&vlans, "vnet1");
+    assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
+    assert!(path.reason.contains("virbr1 filters VLANs"), "{}", path.reason);
+    let mut ingress = facts();
+    let firewall = Arc::make_mut(&mut ingress.firewall);
+    let id = ChainId { family: Family::Netdev, table: "t".to_owned(), chain: "in".to_owned() };
+    let hook = BaseHook {
+        hook: Hook::Ingress,
+        kind: "filter".to_owned(),
+        priority: 0,
+        policy: Verdict::Accept,
+        devices: vec!["eth0".to_owned()],
+    };
+    firewall.chains.push(Chain { id: id.clone(), hook: Some(hook), policy_counter: None });
+    assert_eq!(out(&snapshot(ingress.clone()), "vnet0").answer, Answer::Yes, "an empty chain does nothing");
+    let rule = Rule { chain: id, matches: vec![always()], ..ingress.firewall.rules[0].clone() };
+    Arc::make_mut(&mut ingress.firewall).rules.push(rule);
+    let host = snapshot(ingress);
+    assert_eq!(out(&host, "vnet0").answer, Answer::Unknown);
+    assert_eq!(out(&host, "vnet1").answer, Answer::Yes, "the other uplink has no such rules");
+}
+
+#[test]
 fn without_masquerade_nobody_on_the_internet_can_answer() {
     let mut flushed = facts();
     Arc::make_mut(&mut flushed.firewall).rules.retain(|rule| rule.chain.table != "nat");
@@ -323,6 +353,32 @@ fn docker_firewalld_and_ufw_do_to_guests_what_they_are_known_for() {
         }
         assert!(nat.answer == No || nat.seen_as == Some(ip("10.0.0.8")), "{case}: {nat:#?}");
     }
+}
+
+/// libvirt's filter lets the guest speak with its own MAC and address, and nobody else by its tap.
+#[test]
+fn a_network_filter_knows_its_guest() {
+    let rules = crate::firewall::recorded("nwfilter");
+    let host = firewall(rules.clone());
+    let path = out(&host, "vnet0");
+    assert_eq!(path.answer, Answer::Yes, "{path:#?}");
+    let bridged: Vec<&str> = path
+        .there
+        .hops
+        .iter()
+        .filter(|hop| hop.name == "bridge prerouting")
+        .map(|hop| hop.name.as_str())
+        .collect();
+    assert_eq!(bridged, ["bridge prerouting"]);
+    let mut other = facts();
+    other.firewall = Arc::new(rules);
+    let guests = Arc::make_mut(&mut other.libvirt);
+    for guest in guests.guests.iter_mut().filter(|guest| guest.name == "centos7") {
+        let xml = String::from(guest.live.clone().unwrap());
+        guest.live = Some(xml.replace("52:54:00:aa:fc:1c", "52:54:00:aa:fc:1d").try_into().unwrap());
+    }
+    let spoofed = out(&snapshot(other), "vnet0");
+    stops(&spoofed, HopKind::Hook { hook: Hook::Prerouting }, "bridge nat I-vnet0-mac drops it");
 }
 
 /// The map's arm for virbr0 accepts the NAT guest; the bridged one is decided by what it sends.

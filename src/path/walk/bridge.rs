@@ -190,7 +190,7 @@ impl<'a> Walk<'a> {
 
     /// The port that leads out: the one where the target's or the router's MAC was learned, else the first that
     /// forwards.
-    fn uplink(&self, bridge: &Link, from: Option<&Link>, towards: Towards) -> Option<&'a Link> {
+    pub(super) fn uplink(&self, bridge: &Link, from: Option<&Link>, towards: Towards) -> Option<&'a Link> {
         let snapshot = self.snapshot;
         let ports: Vec<&Link> = snapshot
             .bridge_named(bridge.name)?
@@ -288,6 +288,7 @@ impl<'a> Walk<'a> {
 
     /// Beyond the host's last link.
     pub(super) fn beyond(&mut self, end: End<'a>, towards: Towards) -> Step {
+        self.packet.station = None;
         match end {
             End::Guest(nic) if bridged_out(self.snapshot, nic) => {
                 self.hop(HopKind::Outside, "LAN", "through the switch");

@@ -175,6 +175,7 @@ impl<'a> Walk<'a> {
     }
 
     fn tap_sends(&mut self, nic: &Nic, link: &'a Link) -> Step {
+        self.packet.station = Some(nic.id.mac);
         let Some(master) = link.master else {
             let believes = nic.expected_bridge.map(|bridge| format!("; libvirt believes {bridge}"));
             return self.stop(format!("{} is on no bridge{}", link.name, believes.unwrap_or_default()));
@@ -311,14 +312,13 @@ impl<'a> Walk<'a> {
             self.check_link(lower)?;
             return self.reach_guest(nic);
         }
-        let bridge = nic.bridge.and_then(|bridge| self.snapshot.bridge_named(bridge));
-        let Some((bridge, port)) = bridge.and_then(|bridge| Some((bridge, bridge.uplinks().next()?))) else {
+        let bridge = nic.bridge.and_then(|bridge| self.snapshot.link_named(bridge));
+        let towards = super::bridge::Towards::LanGateway;
+        let Some((bridge, port)) =
+            bridge.and_then(|bridge| Some((bridge, self.uplink(bridge, None, towards)?)))
+        else {
             self.hop(HopKind::Uplink, "–", "");
             return self.stop("its bridge has no uplink");
-        };
-        let (Some(bridge), Some(port)) = (self.snapshot.link(bridge.index), self.snapshot.link(port.index))
-        else {
-            return self.lose("its bridge is gone");
         };
         self.wire_hop(port, Side::Received, plug_words(self.snapshot, port));
         self.check_port(port)?;

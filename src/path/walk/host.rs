@@ -34,6 +34,7 @@ impl<'a> Walk<'a> {
         }
         let layer = self.layer();
         let crossed = self.cross(&place, Hook::Prerouting, layer)?;
+        self.packet.station = None;
         self.outer = None;
         self.translate_destination(&crossed, &place);
         let target = self.packet.destination;

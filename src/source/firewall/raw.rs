@@ -36,6 +36,7 @@ fn part(part: &Match) -> String {
             let types: Vec<String> = types.iter().map(|kind| format!("0x{kind:04x}")).collect();
             format!("ether type {}{}", not(*negated), set(&types))
         }
+        Match::EtherAddress { of, mac, negated } => format!("ether {} {}{mac}", of.word(), not(*negated)),
         Match::AddressKind { of, kinds, negated } => {
             format!("fib {} type {}{}", of.word(), not(*negated), set(kinds))
         }

@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net};
+
 use crate::model::firewall::{Action, Match, Side};
 
 fn u16_at(info: &[u8], at: usize) -> Option<u16> {
@@ -33,6 +35,7 @@ pub(super) fn matches(name: &str, revision: u32, info: &[u8]) -> Option<Vec<Matc
             Some(vec![Match::Mark { value, mask, negated: *info.get(8)? != 0 }])
         }
         ("physdev", 0) => physdev(info),
+        ("ip", 0) => ebtables_ip(info),
         ("multiport", 1) => multiport(info),
         _ => None,
     }
@@ -146,6 +149,43 @@ fn physdev(info: &[u8]) -> Option<Vec<Match>> {
     }
     if asked & BRIDGED != 0 {
         parts.push(Match::Bridged { negated: inverted & BRIDGED != 0 });
+    }
+    Some(parts)
+}
+
+/// `struct ebt_ip_info`: both addresses, both masks, TOS, protocol, what is asked, what is inverted, port ranges.
+fn ebtables_ip(info: &[u8]) -> Option<Vec<Match>> {
+    const SOURCE: u8 = 0x01;
+    const DESTINATION: u8 = 0x02;
+    const PROTOCOL: u8 = 0x08;
+    const SOURCE_PORT: u8 = 0x10;
+    const DESTINATION_PORT: u8 = 0x20;
+    let (protocol, asked, inverted) = (*info.get(17)?, *info.get(18)?, *info.get(19)?);
+    if asked & !(SOURCE | DESTINATION | PROTOCOL | SOURCE_PORT | DESTINATION_PORT) != 0 {
+        return None;
+    }
+    let v4 = |at: usize| Some(Ipv4Addr::from(*info.get(at..)?.first_chunk::<4>()?));
+    let net = |address: usize, mask: usize| {
+        let prefix = ipnet::ipv4_mask_to_prefix(v4(mask)?).ok()?;
+        Some(vec![IpNet::V4(Ipv4Net::new(v4(address)?, prefix).ok()?.trunc())])
+    };
+    let range = |at: usize| Some(vec![(u16_at(info, at)?, u16_at(info, at + 2)?)]);
+    let negated = |bit: u8| inverted & bit != 0;
+    let mut parts = Vec::new();
+    if asked & SOURCE != 0 {
+        parts.push(Match::Source { nets: net(0, 8)?, negated: negated(SOURCE) });
+    }
+    if asked & DESTINATION != 0 {
+        parts.push(Match::Destination { nets: net(4, 12)?, negated: negated(DESTINATION) });
+    }
+    if asked & PROTOCOL != 0 {
+        parts.push(Match::Protocol { protocols: vec![protocol], negated: negated(PROTOCOL) });
+    }
+    if asked & SOURCE_PORT != 0 {
+        parts.push(Match::SourcePort { ranges: range(20)?, negated: negated(SOURCE_PORT) });
+    }
+    if asked & DESTINATION_PORT != 0 {
+        parts.push(Match::DestinationPort { ranges: range(24)?, negated: negated(DESTINATION_PORT) });
     }
     Some(parts)
 }

@@ -20,8 +20,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget as _};
 
-use super::frame_box;
+use super::{doctor, frame_box};
+use crate::app::App;
 use crate::app::path::{PathView, Probe};
+use crate::doctor::Finding;
 use crate::model::Timestamp;
 use crate::path::probe::{Found, Judgement};
 use crate::path::reach::{Cell, Reach};
@@ -33,7 +35,7 @@ use crate::ui::theme::{Role, Theme};
 /// The widest text that is still read with ease.
 const WIDEST: u16 = 132;
 
-pub(super) fn draw(view: &PathView, now: Timestamp, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+pub(super) fn draw(app: &App, view: &PathView, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let columns = area.width.min(WIDEST);
     let Some(matrix) = &view.matrix else {
         let inner = frame_box(" Path ", columns.min(50), 3, theme, area, frame);
@@ -42,7 +44,8 @@ pub(super) fn draw(view: &PathView, now: Timestamp, theme: Theme, area: Rect, fr
     };
     let title = format!(" Path · {} ", chain::subject(matrix));
     let room = usize::from(columns).saturating_sub(4);
-    let head = head(view, theme, room);
+    let mut head = head(view, theme, room);
+    head.extend(doctors_word(app, view, theme, room));
     let text = way(view, theme, room);
     let relations = relations(view, matrix, theme, room);
     let wanted = u16::try_from(head.len() + text.len() + relations.len() + 4).unwrap_or(u16::MAX);
@@ -58,10 +61,31 @@ pub(super) fn draw(view: &PathView, now: Timestamp, theme: Theme, area: Rect, fr
     let more = if hidden > 0 { format!(" {hidden} more ▼ ") } else { String::new() };
     lines.push(rule("", "", inner.width, theme));
     lines.extend(text.into_iter().skip(first).take(visible));
-    lines.push(rule(&probe_words(view, now), &more, inner.width, theme));
+    lines.push(rule(&probe_words(view, app.now), &more, inner.width, theme));
     let top = (view.cursor() + 1).saturating_sub(below);
     lines.extend(relations.into_iter().skip(top).take(below));
     Paragraph::new(lines).render(inner, frame.buffer_mut());
+}
+
+/// What the doctor has found about the station where the way ends.
+fn doctors_word<'a>(app: &App, view: &PathView, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    /// More is in the doctor's own box.
+    const MOST: usize = 2;
+    let nic = app.snapshot().nic(view.nic);
+    let found = view
+        .path
+        .as_ref()
+        .zip(nic)
+        .map(|(path, nic)| chain::findings(path, nic, &app.doctor.report().findings));
+    let line = |finding: &Finding| {
+        let text = format!("doctor: {}: {}", finding.check, escape(&finding.title));
+        let text = truncate(&text, room.saturating_sub(2), '…').into_owned();
+        Line::styled(
+            format!(" {} {text}", finding.severity.glyph()),
+            theme.style(doctor::role(finding.severity)),
+        )
+    };
+    found.unwrap_or_default().into_iter().take(MOST).map(line).collect()
 }
 
 fn rule<'a>(left: &str, right: &str, columns: u16, theme: Theme) -> Line<'a> {
@@ -157,7 +181,7 @@ fn way<'a>(view: &PathView, theme: Theme, room: usize) -> Vec<Line<'a>> {
 }
 
 /// Columns of a rate with its unit, and of packets, with a space before each.
-const RATE: usize = 10;
+const RATE: usize = 12;
 const PACKETS: usize = 8;
 
 fn leg<'a>(leg: &Leg, theme: Theme, room: usize) -> Vec<Line<'a>> {
@@ -184,7 +208,8 @@ fn station<'a>(row: &chain::Line, (kind, name): (usize, usize), theme: Theme, ro
         Tone::Undecided => (Role::Warn, Role::Warn),
         Tone::Stops => (Role::Bad, Role::Bad),
     };
-    let figures = if is_rule(row) {
+    // What a rule matches needs the room more than its rate does.
+    let figures = if is_rule(row) && room < 90 {
         format!("{:>PACKETS$}", row.packets)
     } else {
         format!("{:>RATE$}{:>PACKETS$}", row.rate, row.packets)
