@@ -22,7 +22,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget as _};
 
-use crate::app::action::ACTIONS;
+use crate::app::action::{ACTIONS, Action, Spec};
 use crate::app::{App, Pane, RowId};
 use crate::doctor::Severity;
 use crate::model::{Snapshot, SourceState, Timestamp};
@@ -235,10 +235,19 @@ fn draw_footer(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let mut used = 0;
     let layers = context.layers().iter();
     let here = layers.flat_map(|layer| ACTIONS.iter().filter(move |spec| spec.context == *layer));
-    for spec in here.filter(|spec| !spec.short.is_empty()) {
+    let here: Vec<&Spec> = here.filter(|spec| !spec.short.is_empty()).collect();
+    let long = |spec: &Spec| width(&app.keymap.shown(spec)) + width(spec.short) + 4;
+    // The key that lists all others is never the one that has no room.
+    let (help, others): (Vec<&Spec>, Vec<&Spec>) =
+        here.into_iter().partition(|spec| spec.action == Action::Help);
+    let mut reserved: usize = help.iter().map(|spec| long(spec)).sum();
+    for spec in others.into_iter().chain(help) {
         let key = app.keymap.shown(spec);
-        let long = width(&key) + width(spec.short) + 4;
-        if used + long > columns {
+        let long = long(spec);
+        if spec.action == Action::Help {
+            reserved = 0;
+        }
+        if used + long + reserved > columns {
             continue;
         }
         used += long;

@@ -9,17 +9,17 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, BorderType, Paragraph, Widget as _, Wrap};
 
 use super::table::{Cell, Column, Mark, Row, Table, Wide, left, right};
-use super::text::{count, escape, rate, width};
+use super::text::{count, escape, rate, truncate, width};
 use super::theme::{Role, Theme};
 use super::words;
 use crate::app::rows::{related, rows, rule};
 use crate::app::{App, Pane, RowId};
 use crate::model::snapshot::{GuestRule, PortRole};
-use crate::model::{Bridge, DomainState, Network, Nic, Port, Snapshot, SourceState};
+use crate::model::{Bridge, DomainState, ForwardMode, Network, Nic, Port, Snapshot, SourceState};
 
 pub(super) fn draw(app: &App, pane: Pane, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let focused = app.focus == pane;
@@ -44,16 +44,18 @@ pub(super) fn draw(app: &App, pane: Pane, theme: Theme, area: Rect, frame: &mut 
     if !health.is_ok() && *health != SourceState::Starting {
         notes = vec![words::health(health, app.now)];
     }
+    // The pane's own title comes first.
+    let room = usize::from(area.width).saturating_sub(width(pane.title()) + 10);
+    let notes = truncate(&notes.join(" · "), room, '…').into_owned();
     if !notes.is_empty() {
         let role = if health.is_ok() { Role::Dim } else { Role::Warn };
-        block =
-            block.title(Line::styled(format!(" {} ", notes.join(" · ")), theme.style(role)).right_aligned());
+        block = block.title(Line::styled(format!(" {notes} "), theme.style(role)).right_aligned());
     }
     let inner = block.inner(area);
     block.render(area, frame.buffer_mut());
     let ids = rows(app, pane);
     if ids.is_empty() {
-        Paragraph::new(Line::styled(empty(app, pane), theme.style(Role::Dim)))
+        Paragraph::new(Text::styled(empty(app, pane), theme.style(Role::Dim)))
             .wrap(Wrap { trim: true })
             .render(inner, frame.buffer_mut());
         return;
@@ -88,7 +90,7 @@ fn empty(app: &App, pane: Pane) -> String {
     match source(snapshot, pane) {
         SourceState::Starting => return " reading …".to_owned(),
         SourceState::Ok => {}
-        state => return format!(" {}", words::health(state, app.now)),
+        state => return format!(" {}{}", words::health(state, app.now), by_definition(snapshot, pane)),
     }
     match pane {
         Pane::Nics => " no guest has a NIC; virt-install --network network=default makes one",
@@ -97,6 +99,19 @@ fn empty(app: &App, pane: Pane) -> String {
         Pane::Networks => " no network is defined; virsh net-define makes one",
     }
     .to_owned()
+}
+
+/// What must be among the rules that cannot be read: libvirt's definitions say so.
+fn by_definition(snapshot: &Snapshot, pane: Pane) -> String {
+    if pane != Pane::Rules {
+        return String::new();
+    }
+    let nat = snapshot.libvirt.networks.iter().filter(|one| one.active && one.forward() == ForwardMode::Nat);
+    let line = |one: &Network| {
+        let (name, subnets) = (escape(&one.name), words::subnets(one));
+        format!("\n\n By libvirt's definition: {subnets} is masqueraded (network {name}); no counters.")
+    };
+    nat.map(line).collect()
 }
 
 fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row>) {

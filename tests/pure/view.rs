@@ -214,3 +214,27 @@ fn every_size_is_drawn() {
         }
     }
 }
+
+/// A right is missing: what is known without it, and what to do.
+#[test]
+fn rules_that_may_not_be_read() {
+    let mut app = changed((80, 24), |facts| {
+        facts.health.firewall = SourceState::Denied { hint: "run as root".to_owned() };
+        facts.firewall = Arc::default();
+    });
+    press(&mut app, "3");
+    assert_snapshot!(picture(&app));
+}
+
+#[test]
+fn the_footer_always_has_the_key_that_lists_the_others() {
+    for columns in [60, 80, 120] {
+        for keys in ["", "Enter", "s", "d", "m", "a"] {
+            let mut app = app((columns, 24));
+            press(&mut app, keys);
+            let drawn = buffer(&app, Theme::Mono, Glyphs::Unicode);
+            let footer: String = (0..columns).map(|column| drawn[(column, 23)].symbol()).collect();
+            assert!(footer.contains("? all keys"), "{columns} {keys:?}: {footer}");
+        }
+    }
+}
