@@ -11,7 +11,7 @@ use clap::Args;
 use color_eyre::eyre::{Result, WrapErr as _};
 
 use super::select::{self, Selection};
-use super::{ExitStatus, complain, print};
+use super::{ExitStatus, complain};
 use crate::model::{IfIndex, IfName, Timestamp};
 use crate::source::packets::{Capture, Heading, Only, Seen, decode, pcap};
 use crate::source::{self, SourceOptions};
@@ -118,7 +118,12 @@ fn listen(
         };
         seen += 1;
         let first = *first.get_or_insert((packet.at, packet.micros));
-        print(&line(&packet, first, target.from_guest))?;
+        let text = line(&packet, first, target.from_guest);
+        match std::io::stdout().lock().write_all(text.as_bytes()) {
+            // Nobody reads any more (`| head`).
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+            result => result.wrap_err("write to standard output")?,
+        }
         if let Some((file, what)) = &mut file {
             file.write_all(&pcap::record(&packet)).wrap_err_with(*what)?;
         }

@@ -74,6 +74,10 @@ fn drawn(matrices: &[Reach]) -> String {
             table.row(vec![chain::relation(cell), address, answer, escape(&cell.reason).into_owned()]);
         }
         out.push_str(&table.print());
+        let unlisted = chain::unlisted(matrix);
+        if !unlisted.is_empty() {
+            out.push_str(&format!("  {unlisted}\n"));
+        }
     }
     out
 }

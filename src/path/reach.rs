@@ -64,9 +64,11 @@ pub struct Reach {
     pub link: Option<IfName>,
     /// The relations, the guest's own first.
     pub cells: Vec<Cell>,
+    /// Other guests' addresses that are not among them: on a full host there are too many to list.
+    pub unlisted: usize,
 }
 
-/// Other guests that are looked at.
+/// Other guests' NICs that are listed.
 const MOST_GUESTS: usize = 16;
 
 /// The matrix of one NIC; `None` when there is no such NIC.
@@ -94,19 +96,25 @@ fn of_nic(rules: &Rules<'_>, nic: &Nic) -> Reach {
         cell(rules, nic, Peer::Internet, Direction::To, Some(internet)),
         cell(rules, nic, Peer::Lan, Direction::To, lan),
     ];
-    for other in snapshot.nics.iter().filter(|other| other.id.domain != nic.id.domain).take(MOST_GUESTS) {
-        let fresh = other.addresses.iter().filter(|own| !own.stale && own.address.is_ipv4() == v4);
-        let Some(address) = fresh.map(|own| own.address).next().filter(|_| other.state.is_active()) else {
-            continue;
-        };
-        let mut cell = cell(rules, nic, Peer::Guest, Direction::To, Some(address));
+    let others: Vec<(&Nic, IpAddr)> = snapshot
+        .nics
+        .iter()
+        .filter(|other| other.id.domain != nic.id.domain && other.state.is_active())
+        .filter_map(|other| {
+            let mut fresh = other.addresses.iter().filter(|own| !own.stale && own.address.is_ipv4() == v4);
+            Some((other, fresh.next()?.address))
+        })
+        .collect();
+    for (other, address) in others.iter().take(MOST_GUESTS) {
+        let mut cell = cell(rules, nic, Peer::Guest, Direction::To, Some(*address));
         cell.guest = Some(other.guest.clone());
         cells.push(cell);
     }
     cells.push(other_host(rules, nic, lan));
     cells.push(cell(rules, nic, Peer::Host, Direction::From, host));
     cells.push(cell(rules, nic, Peer::Lan, Direction::From, lan));
-    Reach { nic: nic.id, guest: nic.guest.clone(), link: nic.link_name, cells }
+    let unlisted = others.len().saturating_sub(MOST_GUESTS);
+    Reach { nic: nic.id, guest: nic.guest.clone(), link: nic.link_name, cells, unlisted }
 }
 
 fn cell(rules: &Rules<'_>, nic: &Nic, peer: Peer, direction: Direction, address: Option<IpAddr>) -> Cell {

@@ -224,6 +224,18 @@ pub fn relation(cell: &Cell) -> String {
     }
 }
 
+/// ` and 384 more guests: …`; empty when all are listed.
+#[must_use]
+pub fn unlisted(reach: &Reach) -> String {
+    match reach.unlisted {
+        0 => String::new(),
+        more => format!(
+            "and {more} more addresses of guests: virt-net path {} --to ADDRESS",
+            escape(&reach.guest)
+        ),
+    }
+}
+
 /// The guest's name and its link.
 #[must_use]
 pub fn subject(reach: &Reach) -> String {

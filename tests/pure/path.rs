@@ -273,6 +273,29 @@ fn the_matrix_has_every_relation_once_and_the_notes_conclusions() {
 }
 
 #[test]
+fn guests_that_are_too_many_to_list_are_counted() {
+    let mut full = facts();
+    let libvirt = Arc::make_mut(&mut full.libvirt);
+    let one = libvirt.guests.iter().find(|guest| guest.name == "centos7").unwrap().clone();
+    let network = libvirt.networks.iter_mut().find(|network| network.name == "default").unwrap();
+    for n in 0..20_u8 {
+        let mac = Mac([0x52, 0x54, 0, 1, 1, n]);
+        let xml = String::from(one.live.clone().unwrap()).replace("52:54:00:aa:fc:1c", &mac.to_string());
+        let mut guest = one.clone();
+        (guest.id.0[0], guest.next) = (n, None);
+        guest.live = Some(xml.try_into().unwrap());
+        libvirt.guests.push(guest);
+        let mut lease = network.leases[0].clone();
+        (lease.mac, lease.address) = (Some(mac), format!("192.168.122.{}/24", 20 + n).parse().unwrap());
+        network.leases.push(lease);
+    }
+    let host = snapshot(full);
+    let matrix = reach::matrix(&host, nic(&host, "vnet1")).unwrap();
+    let listed = matrix.cells.iter().filter(|cell| cell.peer == Peer::Guest).count();
+    assert_eq!((listed, listed + matrix.unlisted), (16, 21));
+}
+
+#[test]
 fn an_address_of_a_guest_that_is_not_known_is_never_nobodys() {
     let mut silent = facts();
     let libvirt = Arc::make_mut(&mut silent.libvirt);

@@ -89,6 +89,26 @@ fn it_follows_the_host_and_keeps_its_relation() {
 }
 
 #[test]
+fn the_doctors_word_stands_where_the_way_ends() {
+    let mut app = app((120, 40));
+    press(&mut app, "p");
+    assert!(!drawn(&app, Theme::Ansi, Glyphs::Unicode).contains("doctor: "));
+    let mut facts = snapshot().facts.clone();
+    Arc::make_mut(&mut facts.kernel).settings.ip_forward = Some(false);
+    let mut before = None;
+    for _ in 0..4 {
+        // A finding shows when it has lasted.
+        facts.taken_at = Timestamp(facts.taken_at.0 + 30_000);
+        let joined = Arc::new(topology::join(facts.clone(), Arc::default(), before.as_deref()));
+        update(&mut app, Event::Snapshot(Arc::clone(&joined)));
+        before = Some(joined);
+    }
+    let screen = drawn(&app, Theme::Ansi, Glyphs::Unicode);
+    assert!(screen.contains("✖ doctor: ip-forward-off"), "{screen}");
+    assert!(screen.contains("net.ipv4.ip_forward is 0: the host does not route"), "{screen}");
+}
+
+#[test]
 fn a_probe_is_asked_for_once_and_its_contradiction_is_seen() {
     let mut app = app((120, 40));
     press(&mut app, "p");

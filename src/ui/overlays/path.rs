@@ -273,5 +273,10 @@ fn relations<'a>(view: &PathView, matrix: &Reach, theme: Theme, room: usize) -> 
             Span::raw(truncate(&why, room.saturating_sub(used), '…').into_owned()),
         ])
     };
-    matrix.cells.iter().enumerate().map(line).collect()
+    let mut lines: Vec<Line<'a>> = matrix.cells.iter().enumerate().map(line).collect();
+    if matrix.unlisted > 0 {
+        let text = truncate(&chain::unlisted(matrix), room, '…').into_owned();
+        lines.push(Line::styled(format!("  {text}"), theme.style(Role::Dim)));
+    }
+    lines
 }
