@@ -232,26 +232,21 @@ fn draw_footer(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     }
     let context = app.context();
     let mut spans: Vec<Span<'_>> = Vec::new();
-    let mut used = 0;
     let layers = context.layers().iter();
     let here = layers.flat_map(|layer| ACTIONS.iter().filter(move |spec| spec.context == *layer));
     let here: Vec<&Spec> = here.filter(|spec| !spec.short.is_empty()).collect();
     let long = |spec: &Spec| width(&app.keymap.shown(spec)) + width(spec.short) + 4;
-    // The key that lists all others is never the one that has no room.
-    let (help, others): (Vec<&Spec>, Vec<&Spec>) =
-        here.into_iter().partition(|spec| spec.action == Action::Help);
-    let mut reserved: usize = help.iter().map(|spec| long(spec)).sum();
-    for spec in others.into_iter().chain(help) {
-        let key = app.keymap.shown(spec);
-        let long = long(spec);
-        if spec.action == Action::Help {
-            reserved = 0;
-        }
-        if used + long + reserved > columns {
-            continue;
-        }
-        used += long;
-        spans.push(Span::styled(format!(" {key}"), theme.style(Role::Key)));
+    // The way out and the way to all the others always have their place.
+    let (firm, mut loose): (Vec<&Spec>, Vec<&Spec>) =
+        here.into_iter().partition(|spec| matches!(spec.action, Action::Help | Action::Quit));
+    let mut room = columns.saturating_sub(firm.iter().map(|spec| long(spec)).sum());
+    loose.retain(|spec| {
+        let left = room.checked_sub(long(spec));
+        room = left.unwrap_or(room);
+        left.is_some()
+    });
+    for spec in loose.into_iter().chain(firm) {
+        spans.push(Span::styled(format!(" {}", app.keymap.shown(spec)), theme.style(Role::Key)));
         spans.push(Span::raw(format!(" {}  ", spec.short)));
     }
     Paragraph::new(Line::from(spans)).style(theme.style(Role::Bar)).render(area, frame.buffer_mut());

@@ -11,6 +11,8 @@ mod libvirt;
 mod netlink;
 mod network;
 mod path;
+#[path = "../common/picture.rs"]
+mod picture;
 #[expect(dead_code, reason = "shared with the tests of the program, which need more of it")]
 #[path = "../common/pty.rs"]
 mod pty;
