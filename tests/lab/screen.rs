@@ -13,9 +13,11 @@ const MAC: &str = "52:54:00:aa:fc:1c";
 const ENDS: [&str; 4] =
     ["verified by the kernel", "everything is as it was", "nothing was changed", "failed, and not put back"];
 
-fn open(lab: &Lab) -> Terminal {
+fn open(lab: &Lab, environment: &[&str]) -> Terminal {
     let mut command = CommandBuilder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
-    command.args(["exec", "kvm1", "--", "virt-net"]);
+    command.args(["exec", "kvm1", "--", "env"]);
+    command.args(environment);
+    command.arg("virt-net");
     command.env("VIRT_NET_LAB", lab.instance());
     for (variable, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8")] {
         command.env(variable, value);
@@ -91,7 +93,7 @@ fn master(lab: &Lab) -> String {
 #[ignore = "needs root and the lab; assets/test runs it"]
 fn a_nic_is_switched_and_taken_back_by_keys() {
     let lab = Lab::up("screen", &["--bridge"]);
-    let mut terminal = open(&lab);
+    let mut terminal = open(&lab, &[]);
     nic_row(&terminal, &["centos7", "running", "vnet0", "network default", "virtio", "192.168.122.208 L"]);
     header(&terminal, "libvirt ● kernel ● firewall ●");
     header(&terminal, "3 guests 4 NICs");
@@ -143,6 +145,49 @@ fn a_nic_is_switched_and_taken_back_by_keys() {
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
     terminal.is_restored();
+
+    let there = if master(&lab) == "virbr1" { "network default" } else { "bridge virbr1" };
+    a_bug_in_a_change_is_told(&lab, there);
+    a_change_outlives_its_terminal(&lab, there);
+}
+
+/// The change panics; the screen goes on and says so.
+fn a_bug_in_a_change_is_told(lab: &Lab, target: &str) {
+    let before = master(lab);
+    let mut terminal = open(lab, &["VIRT_NET_TEST_PANIC=change"]);
+    nic_row(&terminal, &["centos7", "running"]);
+    choose(&mut terminal, target);
+    terminal.keys("\r");
+    assert_eq!(ends(&terminal), "failed, and not put back");
+    terminal.shows("a bug of this program");
+    terminal.keys("\x1b");
+    keys_answer(&mut terminal);
+    assert_eq!(master(lab), before);
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.is_restored();
+}
+
+/// The connection breaks while the guest's link is down: the change goes on to its proven end.
+fn a_change_outlives_its_terminal(lab: &Lab, target: &str) {
+    let before = master(lab);
+    let mut terminal = open(lab, &[]);
+    nic_row(&terminal, &["centos7", "running"]);
+    choose(&mut terminal, target);
+    terminal.keys("\r");
+    terminal.shows("down for 6 s");
+    terminal.hang_up();
+    let begun = Instant::now();
+    while !lab.run("kvm1", "pgrep -x virt-net || true").trim().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(90), "it does not end");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_ne!(master(lab), before);
+    assert!(lab.run("kvm1", &format!("virsh domif-getlink centos7 {MAC}")).contains("up"));
+    let told = lab.run("kvm1", "virt-net show nics 2>&1 >/dev/null");
+    assert_eq!(told, "", "nothing ended half way");
+    lab.run("kvm1", "virt-net undo --yes");
+    assert_eq!(master(lab), before);
 }
 
 /// The overview as it stands, while guests send, as the README's picture if that is asked for.
