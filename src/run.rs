@@ -24,7 +24,7 @@ use crate::cli::{ExitStatus, complain};
 use crate::config::{self, Config};
 use crate::logging::{self, Log};
 use crate::source::{self, SourceOptions, Sources, now, supervise};
-use crate::term::{Screen, keys, restore_on_panic, translate};
+use crate::term::{Drawn, Screen, keys, restore_on_panic, translate};
 use crate::ui;
 use crate::ui::glyphs::Glyphs;
 use crate::ui::theme::Theme;
@@ -167,21 +167,22 @@ impl Session {
                 }
             }
             if is_dirty && (is_key || drawn.elapsed() >= FRAME) {
-                if self.draw().is_err() {
-                    break ExitStatus::HungUp;
+                match self.draw() {
+                    Ok(Drawn::Now) => is_dirty = false,
+                    // What changes meanwhile is drawn at once when the terminal takes something again.
+                    Ok(Drawn::Later) => {}
+                    Err(_) => break ExitStatus::HungUp,
                 }
                 drawn = Instant::now();
-                is_dirty = false;
             }
         };
         self.finish_change(&mut inbox).await;
         Ok(status)
     }
 
-    fn draw(&mut self) -> Result<()> {
+    fn draw(&mut self) -> std::io::Result<Drawn> {
         let (app, look) = (&self.app, self.look);
-        self.screen.draw(|frame| ui::draw(app, look.theme, look.glyphs, frame))?;
-        Ok(())
+        self.screen.draw(|frame| ui::draw(app, look.theme, look.glyphs, frame))
     }
 
     /// Without a terminal: a change that runs is brought to its end first.
@@ -196,7 +197,10 @@ impl Session {
         match effect {
             Effect::Quit => return Ok(Next::End),
             Effect::Suspend => self.screen.suspend()?,
-            Effect::Repaint => self.screen.repaint()?,
+            Effect::Repaint => {
+                self.screen.repaint()?;
+                let _ = self.events.send(resized());
+            }
             Effect::Refresh => self.sources.refresh(),
             Effect::Mouse(mouse) => Screen::mouse(mouse)?,
             Effect::Apply(job) => self.apply(*job),

@@ -1,9 +1,10 @@
 //! The terminal: entered, left, suspended, drawn to. It is put back however the program ends; what is
 //! drawn is decided elsewhere.
 
+mod frames;
 pub mod keys;
 
-use std::io::{self, BufWriter, Stdout, Write as _};
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::event::{
@@ -19,13 +20,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
+use self::frames::Frames;
 use crate::app::state::Mouse;
 use crate::app::{Code, Event, Key};
 
-type Backend = CrosstermBackend<BufWriter<Stdout>>;
+type Backend = CrosstermBackend<Frames>;
 
-/// A frame's bytes leave in one write.
-const BUFFER: usize = 64 * 1024;
 /// What a serial console that tells no size is taken for.
 const ASSUMED: (u16, u16) = (80, 24);
 
@@ -33,8 +33,18 @@ const ASSUMED: (u16, u16) = (80, 24);
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal<Backend>,
+    frames: Frames,
     /// What the terminal shows now, as far as is known.
     shown: Option<Buffer>,
+}
+
+/// Whether a frame was drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drawn {
+    /// It was, or there was nothing new in it.
+    Now,
+    /// The terminal has not taken the one before yet.
+    Later,
 }
 
 impl Screen {
@@ -46,7 +56,8 @@ impl Screen {
         // NO_COLOR is honoured by the theme; crossterm's own way would lose reverse video too.
         crossterm::style::force_color_output(true);
         take()?;
-        Ok(Self { terminal: fresh()?, shown: None })
+        let frames = Frames::start()?;
+        Ok(Self { terminal: fresh(frames.clone())?, frames, shown: None })
     }
 
     /// Columns and rows.
@@ -63,13 +74,16 @@ impl Screen {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+    pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<Drawn> {
+        if !frames::are_written()? {
+            return Ok(Drawn::Later);
+        }
         self.terminal.autoresize()?;
         view(&mut self.terminal.get_frame());
         let drawn = self.terminal.current_buffer_mut();
         if self.shown.as_ref() == Some(&*drawn) {
             drawn.reset();
-            return Ok(());
+            return Ok(Drawn::Now);
         }
         let before = self.shown.replace(drawn.clone());
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
@@ -79,7 +93,8 @@ impl Screen {
         self.terminal.flush()?;
         self.terminal.swap_buffers();
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        io::Write::flush(self.terminal.backend_mut())
+        io::Write::flush(self.terminal.backend_mut())?;
+        Ok(Drawn::Now)
     }
 
     /// Forgets what is on the screen: the next frame is sent whole.
@@ -87,7 +102,7 @@ impl Screen {
     /// # Errors
     /// The terminal is gone.
     pub fn repaint(&mut self) -> io::Result<()> {
-        self.terminal = fresh()?;
+        self.terminal = fresh(self.frames.clone())?;
         self.shown = None;
         Ok(())
     }
@@ -132,8 +147,8 @@ impl Drop for Screen {
     }
 }
 
-fn fresh() -> io::Result<Terminal<Backend>> {
-    let backend = CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout()));
+fn fresh(frames: Frames) -> io::Result<Terminal<Backend>> {
+    let backend = CrosstermBackend::new(frames);
     let viewport = match terminal::size() {
         Ok((columns, rows)) if columns > 0 && rows > 0 => Viewport::Fullscreen,
         _ => Viewport::Fixed(Rect::new(0, 0, ASSUMED.0, ASSUMED.1)),
@@ -155,9 +170,11 @@ fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut out = io::stdout();
-    let _ = execute!(out, DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
-    let _ = out.flush();
+    if frames::wait() {
+        let mut out = io::stdout();
+        let _ = execute!(out, DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = out.flush();
+    }
     let _ = terminal::disable_raw_mode();
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Terminal {
     writer: Option<Box<dyn std::io::Write + Send>>,
     heard: Arc<Mutex<Heard>>,
     over: Arc<AtomicBool>,
+    deaf: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -49,11 +50,16 @@ impl Terminal {
             bytes: Vec::new(),
         }));
         let over = Arc::new(AtomicBool::new(false));
-        let (hear, stop) = (Arc::clone(&heard), Arc::clone(&over));
+        let deaf = Arc::new(AtomicBool::new(false));
+        let (hear, stop, pause) = (Arc::clone(&heard), Arc::clone(&over), Arc::clone(&deaf));
         let reader = std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             let mut pending = Vec::new();
             while !stop.load(Ordering::Relaxed) {
+                if pause.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(10));
+                    continue;
+                }
                 #[expect(unsafe_code, reason = "the master outlives this thread: `hang_up` joins it first")]
                 let descriptor = unsafe { BorrowedFd::borrow_raw(fd) };
                 let mut fds = [PollFd::new(descriptor, PollFlags::POLLIN)];
@@ -75,7 +81,15 @@ impl Terminal {
                 heard.parser.process(&whole);
             }
         });
-        Self { child, master: Some(pair.master), writer: Some(writer), heard, over, reader: Some(reader) }
+        Self {
+            child,
+            master: Some(pair.master),
+            writer: Some(writer),
+            heard,
+            over,
+            deaf,
+            reader: Some(reader),
+        }
     }
 
     /// Types.
@@ -83,6 +97,11 @@ impl Terminal {
         let writer = self.writer.as_mut().expect("the terminal is there");
         writer.write_all(keys.as_bytes()).expect("typed");
         writer.flush().expect("typed");
+    }
+
+    /// The terminal takes nothing more, as on a line that hangs, or does so again.
+    pub(crate) fn takes_nothing(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::Relaxed);
     }
 
     /// Gives the terminal another size.

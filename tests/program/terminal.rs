@@ -152,3 +152,33 @@ fn a_terminal_without_a_size_is_taken_for_80_by_24() {
     terminal.shows("centos7");
     terminal.shows("2 Bridges");
 }
+
+/// A line that hangs: the program goes on, ends when it is told to, and shows the newest when it can again.
+#[test]
+fn a_terminal_that_takes_nothing_holds_nothing_up() {
+    let fill = |terminal: &mut Terminal| {
+        terminal.takes_nothing(true);
+        // Whole frames, more than any buffer on the way holds.
+        for _ in 0..40 {
+            terminal.keys("?");
+            std::thread::sleep(Duration::from_millis(45));
+            terminal.keys("\x1b\x0c");
+            std::thread::sleep(Duration::from_millis(45));
+        }
+    };
+    let home = tempfile::tempdir().unwrap();
+    let mut terminal = replay(home.path(), 120, 40);
+    fill(&mut terminal);
+    terminal.keys("/web\r");
+    terminal.takes_nothing(false);
+    terminal.until("the newest frame", |screen| {
+        let text = screen.contents();
+        text.contains("web01") && !text.contains("db01")
+    });
+
+    fill(&mut terminal);
+    let begun = Instant::now();
+    terminal.signal(Signal::SIGTERM);
+    assert_eq!(terminal.end(), 143);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
