@@ -94,7 +94,7 @@ fn a_key_is_answered_at_once() {
     }
     waits.sort();
     // A debug build on a busy machine: well below what a person sees as a wait.
-    assert!(waits[5] < Duration::from_millis(300), "{waits:?}");
+    assert!(waits[5] < Duration::from_millis(700), "{waits:?}");
 }
 
 #[test]

@@ -238,3 +238,49 @@ fn the_footer_always_has_the_key_that_lists_the_others() {
         }
     }
 }
+
+/// Names of guests, networks, host names and comments, all hostile at once, in every box.
+#[test]
+fn no_screen_lets_hostile_text_through() {
+    const HOSTILE: &str = "e\u{1b}[2J\u{9b}1m\u{202e}\u{200b}\u{7}l";
+    let mut facts = host().facts.clone();
+    let libvirt = Arc::make_mut(&mut facts.libvirt);
+    for guest in &mut libvirt.guests {
+        guest.name = format!("{}{HOSTILE}", guest.name);
+    }
+    for network in &mut libvirt.networks {
+        network.name = format!("{}{HOSTILE}", network.name);
+        for lease in &mut network.leases {
+            lease.hostname = Some(HOSTILE.to_owned());
+        }
+    }
+    let firewall = Arc::make_mut(&mut facts.firewall);
+    for rule in &mut firewall.rules {
+        rule.comment = Some(HOSTILE.to_owned());
+        rule.raw = format!("{} comment {HOSTILE}", rule.raw);
+    }
+    facts.host.name = HOSTILE.to_owned();
+    facts.health.kernel = SourceState::Down { since: NOW, error: HOSTILE.to_owned() };
+    let snapshot = Arc::new(topology::join(facts, Arc::default(), None));
+    let mut seen = 0;
+    for size in [(120, 40), (80, 24)] {
+        for pane in ["1", "2", "2 j", "3", "4"] {
+            for keys in ["", "Enter", "s", "s x", "s c", "a", "p", "d", "?", "m", "a Enter", "s Enter"] {
+                let mut app = App::new(Arc::clone(&snapshot), NOW, size);
+                update(&mut app, Event::Message(HOSTILE.to_owned()));
+                press(&mut app, pane);
+                press(&mut app, keys);
+                let drawn = buffer(&app, Theme::Ansi, Glyphs::Unicode);
+                for cell in &drawn.content {
+                    let bad =
+                        |c: char| c.is_control() || matches!(u32::from(c), 0x200b..=0x200f | 0x202a..=0x202e);
+                    assert!(!cell.symbol().contains(bad), "{pane} {keys}: {:?}", text(&drawn));
+                }
+                // The buffer drops control characters: what was not escaped would stand there without them.
+                assert!(!text(&drawn).contains("e[2J"), "{pane} {keys}: {}", text(&drawn));
+                seen += usize::from(text(&drawn).contains("\\x1b[2J"));
+            }
+        }
+    }
+    assert!(seen > 60, "it is shown, escaped: {seen}");
+}
