@@ -165,6 +165,13 @@ pub fn state_directory() -> PathBuf {
 
 fn user_directory(variable: &str, below_home: &str) -> PathBuf {
     let base = std::env::var_os(variable).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(below_home);
-    base.unwrap_or_else(home).join("virt-net")
+    base.unwrap_or_else(|| home().join(below_home)).join("virt-net")
+}
+
+/// `HOME`; a service or `env -i` has none, and then the table of users knows it.
+fn home() -> PathBuf {
+    use nix::unistd::{User, geteuid};
+    let told = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    let known = || User::from_uid(geteuid()).ok().flatten().map(|user| user.dir);
+    told.or_else(known).unwrap_or_else(|| PathBuf::from("/"))
 }

@@ -284,3 +284,48 @@ fn no_screen_lets_hostile_text_through() {
     }
     assert!(seen > 60, "it is shown, escaped: {seen}");
 }
+
+/// Fifty guests with eight NICs each: a frame and a key take no time that a person would notice.
+#[test]
+fn four_hundred_nics_are_drawn_at_once() {
+    let mut facts = host().facts.clone();
+    let libvirt = Arc::make_mut(&mut facts.libvirt);
+    let model = libvirt.guests.iter().find(|guest| guest.name == "web01").unwrap().clone();
+    libvirt.guests = (0..50_u32)
+        .map(|number| {
+            let mut guest = model.clone();
+            guest.name = format!("guest{number:02}");
+            guest.id = format!("00000000-0000-0000-0000-{number:012}").parse().unwrap();
+            for definition in [&mut guest.live, &mut guest.next].into_iter().flatten() {
+                let nic = definition.nics[0].clone();
+                definition.nics = (0..8_u32)
+                    .map(|position| {
+                        let mut nic = nic.clone();
+                        nic.mac = format!("52:54:00:00:{number:02x}:{position:02x}").parse().ok();
+                        nic
+                    })
+                    .collect();
+            }
+            guest
+        })
+        .collect();
+    let snapshot = Arc::new(topology::join(facts, Arc::default(), None));
+    assert_eq!(snapshot.nics.len(), 400);
+    let mut app = App::new(snapshot, NOW, (120, 40));
+    let begun = std::time::Instant::now();
+    for _ in 0..10 {
+        press(&mut app, "j");
+        let _ = buffer(&app, Theme::Ansi, Glyphs::Unicode);
+    }
+    let each = begun.elapsed() / 10;
+    assert!(each < std::time::Duration::from_millis(250), "{each:?} for a key and its frame");
+}
+
+#[test]
+fn forms_in_the_smallest_terminal() {
+    for (keys, name) in [("s", "switch"), ("a", "actions"), ("d", "doctor"), ("p", "path")] {
+        let mut app = app((60, 12));
+        press(&mut app, keys);
+        assert_snapshot!(format!("smallest_{name}"), picture(&app));
+    }
+}
