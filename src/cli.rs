@@ -65,7 +65,7 @@ pub enum Command {
     Switch(switch::SwitchArgs),
     /// Create, edit, start, stop, restart or delete a libvirt network; give a guest a static lease
     #[command(subcommand)]
-    Network(network::NetworkCommand),
+    Network(Box<network::NetworkCommand>),
     /// Plug every NIC of one network, bridge or link into another, all of them or none
     SwitchAll(switch_all::SwitchAllArgs),
     /// Make a bridge over a NIC of the host, or change one: taken back unless confirmed in time

@@ -13,6 +13,7 @@ mod guest_xml;
 pub mod ids;
 pub mod kernel;
 pub mod network;
+pub mod network_update;
 pub mod rates;
 pub mod services;
 pub mod snapshot;

@@ -166,6 +166,12 @@ _virt__net() {
             virt__net__subcmd__help__subcmd__bridge,remove-port)
                 cmd="virt__net__subcmd__help__subcmd__bridge__subcmd__remove__subcmd__port"
                 ;;
+            virt__net__subcmd__help__subcmd__network,autostart)
+                cmd="virt__net__subcmd__help__subcmd__network__subcmd__autostart"
+                ;;
+            virt__net__subcmd__help__subcmd__network,clone)
+                cmd="virt__net__subcmd__help__subcmd__network__subcmd__clone"
+                ;;
             virt__net__subcmd__help__subcmd__network,create)
                 cmd="virt__net__subcmd__help__subcmd__network__subcmd__create"
                 ;;
@@ -211,6 +217,12 @@ _virt__net() {
             virt__net__subcmd__help__subcmd__nic,up)
                 cmd="virt__net__subcmd__help__subcmd__nic__subcmd__up"
                 ;;
+            virt__net__subcmd__network,autostart)
+                cmd="virt__net__subcmd__network__subcmd__autostart"
+                ;;
+            virt__net__subcmd__network,clone)
+                cmd="virt__net__subcmd__network__subcmd__clone"
+                ;;
             virt__net__subcmd__network,create)
                 cmd="virt__net__subcmd__network__subcmd__create"
                 ;;
@@ -237,6 +249,12 @@ _virt__net() {
                 ;;
             virt__net__subcmd__network,stop)
                 cmd="virt__net__subcmd__network__subcmd__stop"
+                ;;
+            virt__net__subcmd__network__subcmd__help,autostart)
+                cmd="virt__net__subcmd__network__subcmd__help__subcmd__autostart"
+                ;;
+            virt__net__subcmd__network__subcmd__help,clone)
+                cmd="virt__net__subcmd__network__subcmd__help__subcmd__clone"
                 ;;
             virt__net__subcmd__network__subcmd__help,create)
                 cmd="virt__net__subcmd__network__subcmd__help__subcmd__create"
@@ -1018,8 +1036,36 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__help__subcmd__network)
-            opts="create edit delete start stop restart repair lease"
+            opts="create edit delete start stop restart repair lease clone autostart"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__network__subcmd__autostart)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__network__subcmd__clone)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1368,7 +1414,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__network)
-            opts="-c -h --connect --replay --config --help create edit delete start stop restart repair lease help"
+            opts="-c -h --connect --replay --config --help create edit delete start stop restart repair lease clone autostart help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1397,8 +1443,76 @@ _virt__net() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        virt__subcmd__net__subcmd__network__subcmd__autostart)
+            opts="-y -c -h --dry-run --yes --json --connect --replay --config --help on off"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__network__subcmd__clone)
+            opts="-y -c -h --bridge --subnet --dry-run --yes --json --connect --replay --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bridge)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --subnet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         virt__subcmd__net__subcmd__network__subcmd__create)
-            opts="-y -c -h --mode --bridge --subnet --dhcp --forward-dev --macvtap-mode --nat-ports --mtu --domain --dry-run --yes --json --connect --replay --config --help"
+            opts="-y -c -h --mode --bridge --subnet --dhcp --forward-dev --macvtap-mode --nat-ports --mtu --domain --host --dns-host --portgroup --inbound --outbound --dry-run --yes --json --connect --replay --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1437,6 +1551,26 @@ _virt__net() {
                     return 0
                     ;;
                 --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dns-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --portgroup)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inbound)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --outbound)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1494,7 +1628,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__network__subcmd__edit)
-            opts="-y -c -h --forward-dev --dhcp --xml --dry-run --yes --json --connect --replay --config --help"
+            opts="-y -c -h --forward-dev --dhcp --nat-ports --mtu --domain --add-subnet --remove-subnet --remove-host --remove-dns-host --remove-portgroup --host --dns-host --portgroup --inbound --outbound --xml --dry-run --yes --json --connect --replay --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1505,6 +1639,58 @@ _virt__net() {
                     return 0
                     ;;
                 --dhcp)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nat-ports)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mtu)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --add-subnet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remove-subnet)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remove-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remove-dns-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remove-portgroup)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dns-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --portgroup)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inbound)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --outbound)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1536,8 +1722,36 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__network__subcmd__help)
-            opts="create edit delete start stop restart repair lease help"
+            opts="create edit delete start stop restart repair lease clone autostart help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__network__subcmd__help__subcmd__autostart)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__network__subcmd__help__subcmd__clone)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1676,7 +1890,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__network__subcmd__lease)
-            opts="-y -c -h --hostname --dry-run --yes --json --connect --replay --config --help"
+            opts="-y -c -h --hostname --remove --dry-run --yes --json --connect --replay --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -64,19 +64,21 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand switch" -l dry-run -d 
 complete -c virt-net -n "__fish_virt_net_using_subcommand switch" -s y -l yes -d 'Do it without asking'
 complete -c virt-net -n "__fish_virt_net_using_subcommand switch" -l json -d 'Print one JSON object with the plan, the steps and the outcome'
 complete -c virt-net -n "__fish_virt_net_using_subcommand switch" -s h -l help -d 'Print help'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -s h -l help -d 'Print help'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "create" -d 'Make a network and start it, now and with the daemon'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "edit" -d 'Change a definition; a running network is restarted with every guest put back on it'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "delete" -d 'Stop it and forget it; refused while guests are plugged into it'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "start" -d 'Start it'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "stop" -d 'Stop it'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "restart" -d 'Stop it, start it and put every guest back on it'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "repair" -d 'Put taps of running guests back on its bridge, and lost firewall rules and its DHCP server, without a restart'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "lease" -d 'Let DHCP always give a guest the same address, now and without a restart'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -s h -l help -d 'Print help'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "create" -d 'Make a network and start it, now and with the daemon'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "edit" -d 'Change a definition; a running network is restarted with every guest put back on it'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "delete" -d 'Stop it and forget it; refused while guests are plugged into it'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "start" -d 'Start it'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "stop" -d 'Stop it'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "restart" -d 'Stop it, start it and put every guest back on it'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "repair" -d 'Put taps of running guests back on its bridge, and lost firewall rules and its DHCP server, without a restart'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "lease" -d 'Let DHCP always give a guest the same address, or no longer, now and without a restart'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "clone" -d 'Make a network like one that is there, with a name, bridge and subnet of its own'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "autostart" -d 'Start it with the daemon, or no longer'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and not __fish_seen_subcommand_from create edit delete start stop restart repair lease clone autostart help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l mode -d 'How packets leave it' -r -f -a "nat\t'Masqueraded behind the host\'s address'
 route\t'With the guests\' own addresses'
 open\t'As route, without firewall rules'
@@ -92,6 +94,11 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_se
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l nat-ports -d 'Ports that masquerading uses' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l mtu -d 'Bytes per packet' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l domain -d 'The DNS domain of its guests' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l host -d 'A static lease' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l dns-host -d 'Names that its DNS gives an address' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l portgroup -d 'A group of NICs with limits of their own, in KiB/s' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l inbound -d 'What all its guests together may get, in KiB/s, or off' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l outbound -d 'What all its guests together may send, in KiB/s, or off' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
@@ -101,6 +108,19 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_se
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l forward-dev -d 'The only link its packets may leave by, or any' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l dhcp -d 'What DHCP hands out' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l nat-ports -d 'Ports that masquerading uses, or off for libvirt\'s choice' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l mtu -d 'Bytes per packet, or off for the kernel\'s choice' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l domain -d 'The DNS domain of its guests, or off' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l add-subnet -d 'Another subnet, IPv4 or IPv6, with the host\'s address in it if not the first' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l remove-subnet -d 'A subnet that goes' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l remove-host -d 'A static lease that goes' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l remove-dns-host -d 'An address whose names go' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l remove-portgroup -d 'A group of NICs that goes' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l host -d 'A static lease' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l dns-host -d 'Names that its DNS gives an address' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l portgroup -d 'A group of NICs with limits of their own, in KiB/s' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l inbound -d 'What all its guests together may get, in KiB/s, or off' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l outbound -d 'What all its guests together may send, in KiB/s, or off' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l xml -d 'The whole definition from a file, - for standard input' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from edit" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
@@ -148,10 +168,27 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_se
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -l remove -d 'Its static lease goes'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -l dry-run -d 'Show what would be done and do nothing'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -s y -l yes -d 'Do it without asking'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -l json -d 'Print one JSON object with the plan, the steps and the outcome'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from lease" -s h -l help -d 'Print help'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -l bridge -d 'The name of its bridge [default: the first free virbrN]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -l subnet -d 'Its subnet, of the size that the other one has [default: a free one]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -l dry-run -d 'Show what would be done and do nothing'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -s y -l yes -d 'Do it without asking'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -l json -d 'Print one JSON object with the plan, the steps and the outcome'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from clone" -s h -l help -d 'Print help'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from autostart" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from autostart" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from autostart" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from autostart" -l dry-run -d 'Show what would be done and do nothing'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from autostart" -s y -l yes -d 'Do it without asking'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from autostart" -l json -d 'Print one JSON object with the plan, the steps and the outcome'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from autostart" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "create" -d 'Make a network and start it, now and with the daemon'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "edit" -d 'Change a definition; a running network is restarted with every guest put back on it'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Stop it and forget it; refused while guests are plugged into it'
@@ -159,7 +196,9 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_se
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop it'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "restart" -d 'Stop it, start it and put every guest back on it'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "repair" -d 'Put taps of running guests back on its bridge, and lost firewall rules and its DHCP server, without a restart'
-complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "lease" -d 'Let DHCP always give a guest the same address, now and without a restart'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "lease" -d 'Let DHCP always give a guest the same address, or no longer, now and without a restart'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "clone" -d 'Make a network like one that is there, with a name, bridge and subnet of its own'
+complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "autostart" -d 'Start it with the daemon, or no longer'
 complete -c virt-net -n "__fish_virt_net_using_subcommand network; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c virt-net -n "__fish_virt_net_using_subcommand switch-all" -l from -d 'All NICs that are plugged in here: network=NAME, bridge=NAME or macvtap=LINK[,mode=…]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand switch-all" -l to -d 'Where to: network=NAME, bridge=NAME or macvtap=LINK[,mode=…]' -r
@@ -403,7 +442,9 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from network" -f -a "stop" -d 'Stop it'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from network" -f -a "restart" -d 'Stop it, start it and put every guest back on it'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from network" -f -a "repair" -d 'Put taps of running guests back on its bridge, and lost firewall rules and its DHCP server, without a restart'
-complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from network" -f -a "lease" -d 'Let DHCP always give a guest the same address, now and without a restart'
+complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from network" -f -a "lease" -d 'Let DHCP always give a guest the same address, or no longer, now and without a restart'
+complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from network" -f -a "clone" -d 'Make a network like one that is there, with a name, bridge and subnet of its own'
+complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from network" -f -a "autostart" -d 'Start it with the daemon, or no longer'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from bridge" -f -a "create" -d 'Make a bridge over a NIC; the NIC\'s addresses and routes move to it'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from bridge" -f -a "delete" -d 'Delete a bridge; its only port gets the addresses and routes back'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from bridge" -f -a "add-port" -d 'Make a link a port of a bridge'

@@ -27,9 +27,11 @@ pub enum JournalError {
         /// Why it failed.
         error: std::io::Error,
     },
-    /// Another virt-net changes the same guest.
-    #[error("another virt-net (process {pid}) is changing this guest; wait for it or end it")]
+    /// Another virt-net changes the same guest, or a network.
+    #[error("another virt-net (process {pid}) is changing {what}; wait for it or end it")]
     Busy {
+        /// What it changes.
+        what: &'static str,
         /// Its process id, as it noted it.
         pid: String,
     },
@@ -127,7 +129,19 @@ impl Journal {
     /// # Errors
     /// Another process has it, or the file cannot be made.
     pub fn lock(&self, guest: DomainId) -> Result<Lock, JournalError> {
-        let path = self.directory.join(format!("{guest}.lock"));
+        self.take(&format!("{guest}.lock"), "this guest")
+    }
+
+    /// Takes the networks for this process: their changes go one after another.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn lock_networks(&self) -> Result<Lock, JournalError> {
+        self.take("networks.lock", "a network")
+    }
+
+    fn take(&self, file: &str, what: &'static str) -> Result<Lock, JournalError> {
+        let path = self.directory.join(file);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path).map_err(io("open", &path))?;
@@ -140,7 +154,7 @@ impl Journal {
             Err((mut file, _)) => {
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);
-                Err(JournalError::Busy { pid })
+                Err(JournalError::Busy { what, pid })
             }
         }
     }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub nf_call_arptables: Option<bool>,
     /// `ip rule` has more than the kernel's own rules: routes of other tables may count.
     pub policy_routing: Option<bool>,
+    /// Who listens on TCP port 53 of all IPv4 addresses: `dnsmasq (4711)`.
+    pub dns_everywhere: Option<String>,
 }
 
 /// A network interface.

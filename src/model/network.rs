@@ -94,6 +94,12 @@ pub struct NetworkDefinition {
     pub subnets: Vec<Subnet>,
     /// `<portgroup name>`s in order.
     pub portgroups: Vec<String>,
+    /// `<dns><host>` elements in order.
+    pub dns_hosts: Vec<DnsHost>,
+    /// `<bandwidth>` of the whole network.
+    pub bandwidth: Option<Bandwidth>,
+    /// `<dns enable='no'/>`: its dnsmasq answers no names.
+    pub dns_off: bool,
 }
 
 impl NetworkDefinition {
@@ -139,6 +145,9 @@ impl NetworkDefinition {
                 .filter(|node| node.has_tag_name("portgroup"))
                 .filter_map(|node| node.attribute("name").map(str::to_owned))
                 .collect(),
+            dns_hosts: child(root, "dns").map(dns_hosts).unwrap_or_default(),
+            bandwidth: child(root, "bandwidth").map(bandwidth),
+            dns_off: child_attribute(root, "dns", "enable") == Some("no"),
         }
     }
 
@@ -161,6 +170,26 @@ impl From<NetworkDefinition> for String {
     fn from(definition: NetworkDefinition) -> Self {
         definition.xml.as_ref().to_owned()
     }
+}
+
+fn dns_hosts(node: Node<'_, '_>) -> Vec<DnsHost> {
+    let names = |host: Node<'_, '_>| {
+        let names = host.children().filter(|node| node.has_tag_name("hostname"));
+        names.filter_map(|node| node.text().map(|name| name.trim().to_owned())).collect()
+    };
+    let hosts = node.children().filter(|node| node.has_tag_name("host"));
+    hosts
+        .filter_map(|host| Some(DnsHost { address: host.attribute("ip")?.parse().ok()?, names: names(host) }))
+        .collect()
+}
+
+fn bandwidth(node: Node<'_, '_>) -> Bandwidth {
+    let rate = |name| {
+        let node = child(node, name)?;
+        let number = |key| node.attribute(key).and_then(|number| number.parse().ok());
+        Some(Rate { average: number("average")?, peak: number("peak"), burst: number("burst") })
+    };
+    Bandwidth { inbound: rate("inbound"), outbound: rate("outbound") }
 }
 
 fn subnet(node: Node<'_, '_>) -> Option<Subnet> {
@@ -258,6 +287,52 @@ pub struct StaticHost {
     pub name: Option<String>,
     /// The address it always gets.
     pub address: Option<IpAddr>,
+}
+
+/// A `<host>` of a network's DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsHost {
+    /// What its names mean.
+    pub address: IpAddr,
+    /// Its names.
+    pub names: Vec<String>,
+}
+
+/// What a network or a group of its NICs may send and get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bandwidth {
+    /// To the guests.
+    pub inbound: Option<Rate>,
+    /// From the guests.
+    pub outbound: Option<Rate>,
+}
+
+/// A shaped rate, as libvirt counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// KiB per second in the long run.
+    pub average: u64,
+    /// KiB per second at most.
+    pub peak: Option<u64>,
+    /// KiB that may pass at the peak rate.
+    pub burst: Option<u64>,
+}
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let numbers: Option<Vec<u64>> =
+            text.split(',').map(|number| number.trim().parse().ok().filter(|number| *number > 0)).collect();
+        match numbers.as_deref() {
+            Some([average]) => Ok(Self { average: *average, peak: None, burst: None }),
+            Some([average, peak]) => Ok(Self { average: *average, peak: Some(*peak), burst: None }),
+            Some([average, peak, burst]) => {
+                Ok(Self { average: *average, peak: Some(*peak), burst: Some(*burst) })
+            }
+            _ => Err("expected KiB/s as AVERAGE[,PEAK[,BURST]]".to_owned()),
+        }
+    }
 }
 
 /// A DHCP lease of a network's dnsmasq.

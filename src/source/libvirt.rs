@@ -27,7 +27,7 @@ use std::sync::mpsc::{Sender, channel};
 pub use connection::{Access, Connection};
 pub use error::{ErrorKind, LibvirtError};
 pub use events::{CloseReason, Event, Subscription};
-pub use objects::{Autostart, GuestHandle, HostUpdate, NetworkHandle, Scope};
+pub use objects::{Autostart, GuestHandle, NetworkHandle, Scope};
 
 use super::Updates;
 use super::supervise::{self, start};

@@ -158,10 +158,85 @@ fn a_network_changes_under_its_guests_and_loses_none() {
     assert_eq!(taps(), before);
     assert!(lab.reaches("192.168.122.1"));
 
-    lab.changes("network lease default 52:54:00:aa:fc:1c 192.168.122.77 --yes", 0);
-    lab.run("kvm1", "virsh domif-setlink centos7 52:54:00:aa:fc:1c down; sleep 1");
-    lab.run("kvm1", "virsh domif-setlink centos7 52:54:00:aa:fc:1c up; sleep 4");
-    assert_eq!(lab.address(), "192.168.122.77");
+    without_a_restart(&lab);
+    changed_meanwhile(&lab);
+}
+
+/// What libvirt changes live: no tap moves, the guest's DHCP and DNS see it at once; and a copy.
+fn without_a_restart(lab: &Lab) {
+    let index = || lab.run("kvm1", "cat /sys/class/net/virbr0/ifindex");
+    let (before, xml) = (index(), || lab.run("kvm1", "virsh net-dumpxml default"));
+    lab.changes("network lease default 52:54:00:aa:fc:1c 192.168.122.76 --yes", 0);
+    lab.changes("network lease default 52:54:00:aa:fc:1c 192.168.122.77 --hostname web --yes", 0);
+    lab.changes(
+        "network edit default --dhcp 192.168.122.60-192.168.122.90 --dns-host 192.168.122.1=gate,door --portgroup slow --yes",
+        0,
+    );
+    // The guest asks again when it has seen its cable pulled and plugged in.
+    let until = |condition: &str| {
+        let poll = format!("for n in $(seq 50); do {condition} && exit 0; sleep 0.5; done; exit 1");
+        lab.guest("kvm1", "centos7", &poll);
+    };
+    lab.run("kvm1", "virsh domif-setlink centos7 52:54:00:aa:fc:1c down");
+    until("grep -q ' 0$' /tmp/nic.eth0");
+    lab.run("kvm1", "virsh domif-setlink centos7 52:54:00:aa:fc:1c up");
+    until("ip -4 addr show eth0 | grep -q 192.168.122.77");
+    lab.guest("kvm1", "centos7", "nslookup door 192.168.122.1 | grep -q 'Address.*192.168.122.1$'");
+    assert!(xml().contains("<portgroup name='slow'") && xml().contains("end='192.168.122.90'"), "{}", xml());
+    lab.changes(
+        "network edit default --dhcp 192.168.122.2-192.168.122.254 --remove-dns-host 192.168.122.1 --remove-portgroup slow \
+        --remove-host 52:54:00:aa:fc:1c --yes",
+        0,
+    );
+    assert!(!xml().contains("slow") && !xml().contains("<dns>"), "{}", xml());
+    assert_eq!(index(), before, "its bridge is the same all the time");
+
+    lab.changes("network clone default copy --yes", 0);
+    assert!(lab.run("kvm1", "virsh net-dumpxml copy").contains("<ip address='192.168.123.1'"));
+    lab.changes("network autostart copy off --yes", 0);
+    assert!(lab.run("kvm1", "virsh net-info copy").contains("Autostart:      no"));
+    lab.changes("network edit copy --add-subnet fd00:5::/64 --mtu 1400 --nat-ports 2000-3000 --yes", 0);
+    assert!(lab.run("kvm1", "ip addr show virbr1").contains("mtu 1400"));
+    assert!(lab.run("kvm1", "ip addr show virbr1; iptables-save").contains("fd00:5::1/64"));
+    assert!(lab.run("kvm1", "iptables-save -t nat").contains("2000-3000"));
+    lab.changes("network stop copy --yes", 0);
+    // A DNS server of somebody else on every address: libvirt's could not start.
+    lab.changes("network stop default --yes", 0);
+    lab.run("kvm1", "dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file=/run/other.pid");
+    let printed = lab.changes("network start copy --yes", 3);
+    assert!(printed.contains("dnsmasq (") && printed.contains("holds port 53"), "{printed}");
+    lab.run(
+        "kvm1",
+        "kill $(cat /run/other.pid); while [ -d /proc/$(cat /run/other.pid) ]; do sleep 0.1; done",
+    );
+    lab.changes("network start default --yes", 0);
+    lab.changes("network delete copy --yes", 0);
+}
+
+/// Somebody else changes something while the preview is read, or libvirt could not finish: nothing is begun.
+fn changed_meanwhile(lab: &Lab) {
+    let index = || lab.run("kvm1", "cat /sys/class/net/virbr0/ifindex");
+    let before = index();
+    for (meanwhile, says) in [
+        (
+            "virsh net-update default add dns-host \"<host ip='192.168.122.1'><hostname>x</hostname></host>\" --config",
+            "changed since the preview",
+        ),
+        ("ip tuntap add tap77 mode tap && ip link set tap77 master virbr0 up", "tap77 came onto its bridge"),
+        ("mount -t tmpfs -o size=64k,nr_inodes=8 tmpfs /var/lib/libvirt/dnsmasq", "no room"),
+    ] {
+        // The question is asked on a terminal, and answered after the change by the other hand.
+        let script = format!(
+            "rm -f /tmp/answer /tmp/asked; mkfifo /tmp/answer
+            script -qefc 'virt-net network restart default' /tmp/asked </tmp/answer >/dev/null 2>&1 & exec 3>/tmp/answer
+            for n in $(seq 300); do grep -q 'y/N' /tmp/asked 2>/dev/null && break; sleep 0.1; done
+            {meanwhile}; echo y >&3; wait $!; status=$?; cat /tmp/asked; echo \"status $status\""
+        );
+        let printed = lab.run("kvm1", &script);
+        assert!(printed.contains(says) && printed.ends_with("status 3\n"), "{meanwhile}: {printed}");
+        assert_eq!(index(), before, "{meanwhile}");
+    }
+    lab.run("kvm1", "umount /var/lib/libvirt/dnsmasq; ip link delete tap77");
 }
 
 #[test]

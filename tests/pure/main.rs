@@ -8,6 +8,7 @@ mod firewall;
 mod legacy;
 mod models;
 mod network;
+mod network_edit;
 mod owners;
 mod packets;
 mod path;

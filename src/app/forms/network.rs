@@ -163,5 +163,6 @@ pub(super) fn plan_edit(form: &Form, snapshot: &Snapshot, id: NetworkId) -> Plan
     if edit == Edit::default() {
         return Err(refusal("", "nothing is changed yet", "change a field"));
     }
-    network::plan(snapshot, &NetworkWant::Edit { name: network.name.clone(), edit }).map(Job::from)
+    network::plan(snapshot, &NetworkWant::Edit { name: network.name.clone(), edit: Box::new(edit) })
+        .map(Job::from)
 }

@@ -3,6 +3,7 @@
 
 mod daemon;
 mod links;
+mod room;
 mod writer;
 
 use std::time::{Duration, Instant};
@@ -15,12 +16,13 @@ use tokio::time::sleep;
 pub(super) use self::links::may_be_changed as may_change_links;
 use self::writer::Writer;
 use crate::change::Refusal;
+use crate::change::journal::Journal;
 use crate::change::network::{Action, NetworkPlan, NetworkStep};
 use crate::model::IfName;
 use crate::model::kernel::KernelFacts;
-use crate::source::libvirt::{
-    Autostart, Connection, ErrorKind, HostUpdate, LibvirtError, NetworkHandle, Scope,
-};
+use crate::model::network::NetworkDefinition;
+use crate::model::network_update::{Update, UpdateChange};
+use crate::source::libvirt::{Autostart, Connection, ErrorKind, LibvirtError, NetworkHandle, Scope};
 use crate::source::netlink::{self, NetlinkError};
 
 /// A single call; starting a network starts its DHCP server and writes its firewall rules.
@@ -99,6 +101,24 @@ impl Trouble {
 
 /// Applies the plan with a connection of its own.
 pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkProgress>) -> NetworkOutcome {
+    let refused = |reason: String, way_out: &str| {
+        let what = plan.title.clone();
+        NetworkOutcome::Refused(Refusal { what, reason, way_out: way_out.to_owned() })
+    };
+    // Without this right a restart would lose every guest of the network for good.
+    let moves_links = |action: &Action| matches!(action, Action::Enslave(_));
+    let mut actions = plan.steps.iter().flat_map(|step| step.undo.iter().chain([&step.action]));
+    if actions.any(moves_links) && !links::may_be_changed() {
+        let reason = "putting taps on a bridge needs the right CAP_NET_ADMIN".to_owned();
+        return refused(reason, "run as root");
+    }
+    let _lock = match Journal::open().and_then(|journal| journal.lock_networks()) {
+        Ok(lock) => lock,
+        Err(error) => return refused(error.to_string(), "free it and try again"),
+    };
+    if let Some(reason) = room::lacking(uri) {
+        return refused(reason, "make room, or make it writable, and try again");
+    }
     let mut change = Change { plan, writer: Writer::new(uri, plan.id) };
     if let Err(refusal) = change.still_as_previewed().await {
         return NetworkOutcome::Refused(refusal);
@@ -128,13 +148,6 @@ impl Change<'_> {
             reason,
             way_out: way_out.to_owned(),
         };
-        // Without this right a restart would lose every guest of the network for good.
-        let moves_links = |action: &Action| matches!(action, Action::Enslave(_));
-        let mut actions = self.plan.steps.iter().flat_map(|step| step.undo.iter().chain([&step.action]));
-        if actions.any(moves_links) && !links::may_be_changed() {
-            let reason = "putting taps on a bridge needs the right CAP_NET_ADMIN".to_owned();
-            return Err(refuse(reason, "run as root"));
-        }
         // Opened here, once, so that a missing right or daemon refuses at once instead of being waited for.
         match self.writer.call(Connection::version).await {
             Ok(_) => {}
@@ -144,17 +157,20 @@ impl Change<'_> {
             Err(trouble) => return Err(refuse(trouble.to_string(), "try again")),
         }
         match self.has_definition_before().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Refusal {
-                what: self.plan.title.clone(),
-                reason: "the network changed since the preview".to_owned(),
-                way_out: "look at a fresh preview".to_owned(),
-            }),
-            Err(trouble) => Err(Refusal {
-                what: self.plan.title.clone(),
-                reason: trouble.to_string(),
-                way_out: "try again".to_owned(),
-            }),
+            Ok(true) => {}
+            Ok(false) => {
+                let reason = "the network changed since the preview".to_owned();
+                return Err(refuse(reason, "look at a fresh preview"));
+            }
+            Err(trouble) => return Err(refuse(trouble.to_string(), "try again")),
+        }
+        match links::newcomers(self.plan).await {
+            Ok(newcomers) if newcomers.is_empty() => Ok(()),
+            Ok(newcomers) => {
+                let reason = format!("{} came onto its bridge since the preview", newcomers.join(" "));
+                Err(refuse(reason, "look at a fresh preview"))
+            }
+            Err(trouble) => Err(refuse(trouble.to_string(), "try again")),
         }
     }
 
@@ -199,12 +215,7 @@ impl Change<'_> {
             Action::Start { .. } => writer.on_network(NetworkHandle::start).await,
             Action::Stop { .. } => writer.on_network(NetworkHandle::stop).await,
             Action::Enslave(_) | Action::Reload(_) => Ok(()),
-            Action::AddHost(host) => {
-                writer.on_network(move |network| network.update_host(HostUpdate::Add, &host)).await
-            }
-            Action::DeleteHost(host) => {
-                writer.on_network(move |network| network.update_host(HostUpdate::Delete, &host)).await
-            }
+            Action::Update(update) => writer.on_network(move |network| network.update(&update)).await,
         }
     }
 
@@ -237,16 +248,18 @@ impl Change<'_> {
                 if active == Some(true) { Ok(None) } else { bridge_is(*bridge, Presence::Gone).await }
             }
             Action::Enslave(_) | Action::Reload(_) => Ok(None),
-            Action::AddHost(host) => proof(
-                self.hosts_with(host).await? == Hosts::Everywhere,
-                "the DHCP server and the definition have it",
-            ),
-            Action::DeleteHost(host) => proof(self.hosts_with(host).await? == Hosts::Nowhere, "it is gone"),
+            Action::Update(update) => {
+                let words = match update.change {
+                    UpdateChange::Add => "the running network and the definition have it",
+                    UpdateChange::Delete => "it is gone",
+                };
+                proof(self.is_updated(update).await?, words)
+            }
         }
     }
 
-    /// Which of the definitions have the `<host>`, known by its MAC.
-    async fn hosts_with(&mut self, host: &str) -> Result<Hosts, Trouble> {
+    /// Whether the running network and its definition both are as after this update.
+    async fn is_updated(&mut self, update: &Update) -> Result<bool, Trouble> {
         let read = |network: &NetworkHandle| {
             let mut definitions = vec![network.xml(Scope::Live)?];
             if network.is_persistent()? {
@@ -255,15 +268,8 @@ impl Change<'_> {
             Ok(definitions)
         };
         let definitions = self.writer.read_network(read).await?.ok_or(Trouble::NotThere)?;
-        // `<host mac='…'`: libvirt keeps the attributes' order and writes the MAC in lower case.
-        let mac = host.split('\'').nth(1).unwrap_or_default();
-        let wanted = format!("<host mac='{mac}'");
-        let with = definitions.iter().filter(|definition| definition.contains(&wanted)).count();
-        Ok(match with {
-            0 => Hosts::Nowhere,
-            all if all == definitions.len() => Hosts::Everywhere,
-            _ => Hosts::Somewhere,
-        })
+        let done = |xml: &String| NetworkDefinition::parse(xml).is_ok_and(|has| update.is_done_in(&has));
+        Ok(definitions.iter().all(done))
     }
 
     /// The definition is the one the plan was made from, or there is still none of that name.
@@ -314,23 +320,18 @@ impl Change<'_> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hosts {
-    Nowhere,
-    Somewhere,
-    Everywhere,
-}
-
 /// Whether libvirt has what it was given. It adds a UUID and a MAC and writes in its own order, so what it
 /// says about packets is compared.
 fn same_definition(has: &str, given: &str) -> bool {
-    use crate::model::network::NetworkDefinition;
     let (Ok(has), Ok(given)) = (NetworkDefinition::parse(has), NetworkDefinition::parse(given)) else {
         return false;
     };
     has.forward == given.forward
         && has.subnets == given.subnets
         && has.forward_devs == given.forward_devs
+        && (has.nat_ports == given.nat_ports || given.nat_ports.is_none())
+        && (&has.mtu, &has.domain, has.bandwidth) == (&given.mtu, &given.domain, given.bandwidth)
+        && (&has.dns_hosts, &has.portgroups) == (&given.dns_hosts, &given.portgroups)
         && (has.bridge == given.bridge || given.bridge.is_none())
 }
 

@@ -1,9 +1,12 @@
 //! PURE. What of a network is against the host as it is: libvirt itself refuses most of this only at the
-//! start, or not at all. And what is free.
+//! start, or not at all.
 
-use ipnet::{IpNet, Ipv4Net};
-use std::net::Ipv4Addr;
+mod definition;
 
+use ipnet::IpNet;
+
+pub(super) use self::definition::{definition_fits, is_dns_name, names_can_be_served};
+use super::propose::{propose_bridge, propose_subnet};
 use super::spec::{Mode, NetworkSpec, SubnetSpec};
 use crate::change::Refusal;
 use crate::model::kernel::{Link, LinkKind};
@@ -20,7 +23,7 @@ pub fn check(snapshot: &Snapshot, spec: &NetworkSpec) -> Result<(), Refusal> {
         reason,
         way_out,
     };
-    name(snapshot, spec).map_err(refuse)?;
+    name(snapshot, &spec.name).map_err(refuse)?;
     bridge(snapshot, spec).map_err(refuse)?;
     for dev in &spec.forward_devs {
         forward_dev(snapshot, spec.mode, *dev).map_err(refuse)?;
@@ -55,8 +58,8 @@ fn objection<T>(reason: impl Into<String>, way_out: impl Into<String>) -> Result
     Err((reason.into(), way_out.into()))
 }
 
-fn name(snapshot: &Snapshot, spec: &NetworkSpec) -> Result<(), Objection> {
-    let name = &spec.name;
+/// Whether a network can be called so.
+pub(super) fn name(snapshot: &Snapshot, name: &str) -> Result<(), Objection> {
     if name.is_empty() || name.contains('/') || name.chars().any(char::is_control) {
         return objection("a network's name is not empty and has no slash", "choose another name");
     }
@@ -91,25 +94,28 @@ fn bridge(snapshot: &Snapshot, spec: &NetworkSpec) -> Result<(), Objection> {
             ),
             _ => Ok(()),
         },
-        mode if mode.has_own_bridge() => {
-            let free = propose_bridge(snapshot).map(|name| format!("--bridge {name} is free"));
-            let way_out = free.unwrap_or_else(|| "choose another name".to_owned());
-            if let Some(user) = user {
-                return objection(format!("{bridge} is the bridge of network {}", user.name), way_out);
-            }
-            if there.is_some() {
-                return objection(
-                    format!("there is a link {bridge} already, libvirt makes its own"),
-                    format!("{way_out}; to use that bridge: --mode bridge"),
-                );
-            }
-            Ok(())
-        }
+        mode if mode.has_own_bridge() => own_bridge(snapshot, bridge),
         mode => objection(format!("mode {} has no bridge", mode.word()), "leave --bridge out"),
     }
 }
 
-fn user_of(snapshot: &Snapshot, bridge: IfName, except: Option<NetworkId>) -> Option<&Network> {
+/// Whether libvirt can make this bridge.
+pub(super) fn own_bridge(snapshot: &Snapshot, bridge: IfName) -> Result<(), Objection> {
+    let free = propose_bridge(snapshot).map(|name| format!("--bridge {name} is free"));
+    let way_out = free.unwrap_or_else(|| "choose another name".to_owned());
+    if let Some(user) = user_of(snapshot, bridge, None) {
+        return objection(format!("{bridge} is the bridge of network {}", user.name), way_out);
+    }
+    if snapshot.link_named(bridge).is_some() {
+        return objection(
+            format!("there is a link {bridge} already, libvirt makes its own"),
+            format!("{way_out}; to use that bridge: --mode bridge"),
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn user_of(snapshot: &Snapshot, bridge: IfName, except: Option<NetworkId>) -> Option<&Network> {
     let definitions =
         |network: &Network| [network.live.clone(), network.next.clone()].into_iter().flatten().collect();
     snapshot.libvirt.networks.iter().filter(|network| Some(network.id) != except).find(|network| {
@@ -207,7 +213,7 @@ pub(super) fn free(snapshot: &Snapshot, subnet: IpNet, except: Option<NetworkId>
     objection(format!("{} overlaps with {user}", subnet.trunc()), way_out)
 }
 
-fn taken_by(snapshot: &Snapshot, subnet: IpNet, except: Option<NetworkId>) -> Option<String> {
+pub(super) fn taken_by(snapshot: &Snapshot, subnet: IpNet, except: Option<NetworkId>) -> Option<String> {
     let own = except.and_then(|id| snapshot.network(id)).and_then(Network::bridge);
     let own = own.and_then(|bridge| snapshot.link_named(bridge)).map(|link| link.index);
     for network in snapshot.libvirt.networks.iter().filter(|network| Some(network.id) != except) {
@@ -231,26 +237,6 @@ fn taken_by(snapshot: &Snapshot, subnet: IpNet, except: Option<NetworkId>) -> Op
         .map(|address| format!("the host's address {}", address.address))
 }
 
-fn overlap(a: IpNet, b: IpNet) -> bool {
+pub(super) fn overlap(a: IpNet, b: IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
-}
-
-/// A /24 that nobody on this host has: from libvirt's own 192.168 on, then 172.16 to 172.31, then 10.
-#[must_use]
-pub fn propose_subnet(snapshot: &Snapshot) -> Option<IpNet> {
-    let first = (122..=254).map(|third| Ipv4Addr::new(192, 168, third, 0));
-    let second =
-        (16..=31).flat_map(|second| (0..=255).map(move |third| Ipv4Addr::new(172, second, third, 0)));
-    let third = (0..=255).map(|second| Ipv4Addr::new(10, second, 122, 0));
-    let subnets = first.chain(second).chain(third).filter_map(|network| Ipv4Net::new(network, 24).ok());
-    subnets.map(IpNet::V4).find(|subnet| taken_by(snapshot, *subnet, None).is_none())
-}
-
-/// The first `virbrN` that no link and no network has.
-#[must_use]
-pub fn propose_bridge(snapshot: &Snapshot) -> Option<IfName> {
-    let names = (0..1000).filter_map(|number| IfName::from_bytes(format!("virbr{number}").as_bytes()));
-    let mut free =
-        names.filter(|name| snapshot.link_named(*name).is_none() && user_of(snapshot, *name, None).is_none());
-    free.next()
 }

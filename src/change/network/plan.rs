@@ -1,6 +1,7 @@
 //! PURE. Want + snapshot → the steps of a change of a network, each with its way back.
 
 mod existing;
+mod lease;
 
 use std::net::IpAddr;
 
@@ -8,10 +9,13 @@ use ipnet::IpNet;
 
 use self::existing::Existing;
 use super::check;
+use super::clone::CloneSpec;
 use super::edit::Edit;
 use super::spec::{Mode, NetworkSpec};
 use crate::change::Refusal;
 use crate::change::target::quote;
+use crate::model::network::NetworkDefinition;
+use crate::model::network_update::Update;
 use crate::model::{IfName, Mac, MacvtapMode, NetworkId, Snapshot};
 
 /// What somebody wants done.
@@ -19,12 +23,26 @@ use crate::model::{IfName, Mac, MacvtapMode, NetworkId, Snapshot};
 pub enum NetworkWant {
     /// A new network, started now and with the daemon.
     Create(Box<NetworkSpec>),
-    /// Another definition; a running network is restarted safely.
+    /// A new network with more than a spec says: static leases, names, limits.
+    CreateWith {
+        /// What it shall be.
+        spec: Box<NetworkSpec>,
+        /// What comes on top.
+        edit: Box<Edit>,
+    },
+    /// A new network like one that is there, with a name, bridge and subnets of its own.
+    Clone {
+        /// The name of the one that is there.
+        name: String,
+        /// What the copy gets.
+        copy: CloneSpec,
+    },
+    /// Another definition: live where libvirt can, else the running network is restarted safely.
     Edit {
         /// Its name.
         name: String,
         /// What changes.
-        edit: Edit,
+        edit: Box<Edit>,
     },
     /// Stopped and forgotten.
     Delete {
@@ -55,9 +73,32 @@ pub enum NetworkWant {
     Lease {
         /// The network's name.
         name: String,
-        /// Who gets what.
+        /// Who gets what; it takes the place of the MAC's static lease.
         lease: StaticLease,
     },
+    /// A static lease goes; live, without a restart.
+    ForgetLease {
+        /// The network's name.
+        name: String,
+        /// Whose.
+        mac: Mac,
+    },
+    /// Whether it starts with the daemon.
+    Autostart {
+        /// Its name.
+        name: String,
+        /// Whether.
+        autostart: Autostart,
+    },
+}
+
+/// Whether a network starts with the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Autostart {
+    /// It does.
+    On,
+    /// Somebody starts it.
+    Off,
 }
 
 /// An address that DHCP always gives to one NIC.
@@ -114,10 +155,8 @@ pub enum Action {
     Enslave(Vec<Leash>),
     /// Has libvirt write the network's firewall rules and start its DHCP server again.
     Reload(Services),
-    /// Adds a `<host>` to the running DHCP server and the definition.
-    AddHost(String),
-    /// Takes that `<host>` out again.
-    DeleteHost(String),
+    /// Has libvirt put an element into the running network and the definition, or take it out.
+    Update(Update),
 }
 
 /// A step and its way back.
@@ -163,7 +202,9 @@ pub struct NetworkPlan {
 /// A [`Refusal`] with the reason and the way out.
 pub fn plan(snapshot: &Snapshot, want: &NetworkWant) -> Result<NetworkPlan, Refusal> {
     match want {
-        NetworkWant::Create(spec) => create(snapshot, spec),
+        NetworkWant::Create(spec) => create(snapshot, spec, &Edit::default()),
+        NetworkWant::CreateWith { spec, edit } => create(snapshot, spec, edit),
+        NetworkWant::Clone { name, copy } => Existing::find(snapshot, "clone", name)?.clone_as(copy),
         NetworkWant::Edit { name, edit } => Existing::find(snapshot, "edit", name)?.edit(edit),
         NetworkWant::Delete { name } => Existing::find(snapshot, "delete", name)?.delete(),
         NetworkWant::Start { name } => Existing::find(snapshot, "start", name)?.start(),
@@ -173,23 +214,47 @@ pub fn plan(snapshot: &Snapshot, want: &NetworkWant) -> Result<NetworkPlan, Refu
         NetworkWant::Lease { name, lease } => {
             Existing::find(snapshot, "add a static lease to", name)?.lease(lease)
         }
+        NetworkWant::ForgetLease { name, mac } => {
+            Existing::find(snapshot, "take a static lease out of", name)?.forget_lease(*mac)
+        }
+        NetworkWant::Autostart { name, autostart } => {
+            Existing::find(snapshot, "set the autostart of", name)?.autostart(*autostart)
+        }
     }
 }
 
-fn create(snapshot: &Snapshot, spec: &NetworkSpec) -> Result<NetworkPlan, Refusal> {
+fn create(snapshot: &Snapshot, spec: &NetworkSpec, edit: &Edit) -> Result<NetworkPlan, Refusal> {
     check::check(snapshot, spec)?;
-    let xml = spec.to_xml();
+    let refuse = |reason: String, way_out: &str| Refusal {
+        what: format!("create network {}", spec.name),
+        reason,
+        way_out: way_out.to_owned(),
+    };
+    let xml = lease::with_edit(&spec.to_xml(), edit).map_err(|reason| refuse(reason, "leave it out"))?;
+    let definition = NetworkDefinition::parse(&xml).map_err(|error| refuse(error.reason, "leave it out"))?;
+    check::definition_fits(snapshot, &definition).map_err(|(reason, way_out)| refuse(reason, &way_out))?;
     let bridge = spec.bridge.filter(|_| spec.mode.has_own_bridge());
-    let name = quote(&spec.name);
-    Ok(NetworkPlan {
-        title: format!("create network {}", spec.name),
-        network: spec.name.clone(),
+    Ok(create_plan(snapshot, &spec.name, &xml, bridge, reach(spec)))
+}
+
+/// The steps that make a network that is not there.
+fn create_plan(
+    snapshot: &Snapshot,
+    network: &str,
+    xml: &str,
+    bridge: Option<IfName>,
+    consequences: Vec<String>,
+) -> NetworkPlan {
+    let name = quote(network);
+    NetworkPlan {
+        title: format!("create network {network}"),
+        network: network.to_owned(),
         id: None,
         structure: snapshot.structure,
         was_active: false,
         before: None,
         steps: vec![
-            define(&xml, vec![Action::Undefine]),
+            define(xml, vec![Action::Undefine]),
             start(bridge),
             NetworkStep {
                 action: Action::SetAutostart,
@@ -197,15 +262,15 @@ fn create(snapshot: &Snapshot, spec: &NetworkSpec) -> Result<NetworkPlan, Refusa
                 text: "start it with the daemon from now on".to_owned(),
             },
         ],
-        consequences: reach(spec),
+        consequences,
         commands: vec![
             format!("cat >network.xml <<'XML'\n{xml}XML"),
             "virsh net-define network.xml".to_owned(),
             format!("virsh net-start {name}"),
             format!("virsh net-autostart {name}"),
         ],
-        after: Some(xml),
-    })
+        after: Some(xml.to_owned()),
+    }
 }
 
 fn reach(spec: &NetworkSpec) -> Vec<String> {

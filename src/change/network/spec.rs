@@ -196,7 +196,7 @@ pub(super) fn link(name: IfName) -> String {
     escape(&String::from_utf8_lossy(name.as_bytes()))
 }
 
-fn subnet_xml(subnet: &SubnetSpec) -> String {
+pub(super) fn subnet_xml(subnet: &SubnetSpec) -> String {
     let address = subnet.gateway.addr();
     let open = match subnet.gateway {
         IpNet::V4(v4) => format!("  <ip address='{address}' netmask='{}'", v4.netmask()),

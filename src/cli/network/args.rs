@@ -9,10 +9,11 @@ use color_eyre::eyre::{Result, WrapErr as _};
 use ipnet::IpNet;
 
 use crate::change::network::{
-    Edit, ForwardDev, Mode, NetworkSpec, NetworkWant, StaticLease, SubnetSpec, propose_bridge, propose_subnet,
+    Autostart, CloneSpec, Edit, ForwardDev, Mode, NetworkSpec, NetworkWant, Portgroup, Setting, StaticLease,
+    SubnetSpec, propose_bridge, propose_subnet,
 };
 use crate::cli::switch::Consent;
-use crate::model::network::DhcpRange;
+use crate::model::network::{Bandwidth, DhcpRange, DnsHost, Rate, StaticHost};
 use crate::model::{IfName, Mac, MacvtapMode, Snapshot};
 
 /// Subcommands of `network`.
@@ -32,8 +33,12 @@ pub enum NetworkCommand {
     Restart(NameArgs),
     /// Put taps of running guests back on its bridge, and lost firewall rules and its DHCP server, without a restart
     Repair(NameArgs),
-    /// Let DHCP always give a guest the same address, now and without a restart
+    /// Let DHCP always give a guest the same address, or no longer, now and without a restart
     Lease(LeaseArgs),
+    /// Make a network like one that is there, with a name, bridge and subnet of its own
+    Clone(CloneArgs),
+    /// Start it with the daemon, or no longer
+    Autostart(AutostartArgs),
 }
 
 /// Arguments of `network create`.
@@ -69,7 +74,42 @@ pub struct CreateArgs {
     #[arg(long)]
     domain: Option<String>,
     #[command(flatten)]
+    come: ComeArgs,
+    #[command(flatten)]
     consent: Consent,
+}
+
+/// What comes into a definition; by the same word, MAC or address it takes the place of what is there.
+#[derive(Debug, Args)]
+pub(super) struct ComeArgs {
+    /// A static lease
+    #[arg(long, value_name = "MAC,ADDRESS[,NAME]", value_parser = parse_host)]
+    host: Vec<StaticHost>,
+    /// Names that its DNS gives an address
+    #[arg(long, value_name = "ADDRESS=NAME[,NAME]", value_parser = parse_dns_host)]
+    dns_host: Vec<DnsHost>,
+    /// A group of NICs with limits of their own, in KiB/s
+    #[arg(long, value_name = "NAME[,default][,in=RATE][,out=RATE]", value_parser = parse_portgroup)]
+    portgroup: Vec<Portgroup>,
+    /// What all its guests together may get, in KiB/s, or off
+    #[arg(long, value_name = "AVERAGE[,PEAK[,BURST]]|off", value_parser = parse_setting::<Rate>)]
+    inbound: Option<Setting<Rate>>,
+    /// What all its guests together may send, in KiB/s, or off
+    #[arg(long, value_name = "AVERAGE[,PEAK[,BURST]]|off", value_parser = parse_setting::<Rate>)]
+    outbound: Option<Setting<Rate>>,
+}
+
+impl ComeArgs {
+    fn edit(&self) -> Edit {
+        Edit {
+            hosts: self.host.clone(),
+            dns_hosts: self.dns_host.clone(),
+            portgroups: self.portgroup.clone(),
+            inbound: self.inbound,
+            outbound: self.outbound,
+            ..Edit::default()
+        }
+    }
 }
 
 /// Modes of `network create`.
@@ -102,6 +142,32 @@ pub struct EditArgs {
     /// What DHCP hands out
     #[arg(long, value_name = "FROM-TO")]
     dhcp: Option<DhcpRange>,
+    /// Ports that masquerading uses, or off for libvirt's choice
+    #[arg(long, value_name = "FROM-TO|off", value_parser = parse_port_setting)]
+    nat_ports: Option<Setting<(u16, u16)>>,
+    /// Bytes per packet, or off for the kernel's choice
+    #[arg(long, value_name = "BYTES|off", value_parser = parse_mtu)]
+    mtu: Option<Setting<u32>>,
+    /// The DNS domain of its guests, or off
+    #[arg(long, value_name = "DOMAIN|off", value_parser = parse_setting::<String>)]
+    domain: Option<Setting<String>>,
+    /// Another subnet, IPv4 or IPv6, with the host's address in it if not the first
+    #[arg(long, value_name = "CIDR")]
+    add_subnet: Vec<IpNet>,
+    /// A subnet that goes
+    #[arg(long, value_name = "CIDR")]
+    remove_subnet: Vec<IpNet>,
+    /// A static lease that goes
+    #[arg(long, value_name = "MAC")]
+    remove_host: Vec<Mac>,
+    /// An address whose names go
+    #[arg(long, value_name = "ADDRESS")]
+    remove_dns_host: Vec<IpAddr>,
+    /// A group of NICs that goes
+    #[arg(long, value_name = "NAME")]
+    remove_portgroup: Vec<String>,
+    #[command(flatten)]
+    come: ComeArgs,
     /// The whole definition from a file, - for standard input
     #[arg(long, value_name = "FILE")]
     xml: Option<PathBuf>,
@@ -130,8 +196,48 @@ pub struct LeaseArgs {
     /// The host name that DNS gives it [default: the one it has now]
     #[arg(long)]
     hostname: Option<String>,
+    /// Its static lease goes
+    #[arg(long, conflicts_with_all = ["address", "hostname"])]
+    remove: bool,
     #[command(flatten)]
     consent: Consent,
+}
+
+/// Arguments of `network clone`.
+#[derive(Debug, Args)]
+pub struct CloneArgs {
+    /// The network that is there
+    name: String,
+    /// The name of the new one
+    new: String,
+    /// The name of its bridge [default: the first free virbrN]
+    #[arg(long, value_name = "BRIDGE")]
+    bridge: Option<IfName>,
+    /// Its subnet, of the size that the other one has [default: a free one]
+    #[arg(long, value_name = "CIDR")]
+    subnet: Option<IpNet>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// Arguments of `network autostart`.
+#[derive(Debug, Args)]
+pub struct AutostartArgs {
+    /// Its name
+    name: String,
+    /// Whether
+    #[arg(value_enum)]
+    state: OnOff,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnOff {
+    /// Start it with the daemon
+    On,
+    /// Leave it to somebody
+    Off,
 }
 
 #[derive(Debug, Clone)]
@@ -164,6 +270,65 @@ fn parse_ports(text: &str) -> Result<(u16, u16), String> {
     ports.ok_or_else(|| "expected two ports as 1024-65535".to_owned())
 }
 
+fn parse_setting<T: std::str::FromStr>(text: &str) -> Result<Setting<T>, String>
+where
+    T::Err: ToString,
+{
+    if text == "off" {
+        return Ok(Setting::Default);
+    }
+    text.parse().map(Setting::To).map_err(|error: T::Err| error.to_string())
+}
+
+fn parse_port_setting(text: &str) -> Result<Setting<(u16, u16)>, String> {
+    if text == "off" { Ok(Setting::Default) } else { parse_ports(text).map(Setting::To) }
+}
+
+fn parse_mtu(text: &str) -> Result<Setting<u32>, String> {
+    match parse_setting(text)? {
+        Setting::To(mtu) if !(576..=65535).contains(&mtu) => Err("expected 576 to 65535, or off".to_owned()),
+        setting => Ok(setting),
+    }
+}
+
+fn parse_host(text: &str) -> Result<StaticHost, String> {
+    let mut parts = text.split(',');
+    let (mac, address, name) = (parts.next(), parts.next(), parts.next());
+    match (mac.map(str::parse), address.map(str::parse), parts.next()) {
+        (Some(Ok(mac)), Some(Ok(address)), None) => {
+            Ok(StaticHost { mac: Some(mac), name: name.map(str::to_owned), address: Some(address) })
+        }
+        _ => Err("expected 52:54:00:aa:fc:1c,192.168.122.10 or with ,NAME behind it".to_owned()),
+    }
+}
+
+fn parse_dns_host(text: &str) -> Result<DnsHost, String> {
+    let host = text.split_once('=').and_then(|(address, names)| {
+        let names: Vec<String> = names.split(',').map(str::to_owned).collect();
+        Some(DnsHost { address: address.parse().ok()?, names })
+    });
+    host.ok_or_else(|| "expected 192.168.122.10=web01,www for example".to_owned())
+}
+
+/// The commas of a rate would end it here, so a rate is `AVERAGE:PEAK:BURST` inside of a group.
+fn parse_portgroup(text: &str) -> Result<Portgroup, String> {
+    const USAGE: &str = "expected NAME[,default][,in=AVERAGE[:PEAK[:BURST]]][,out=AVERAGE[:PEAK[:BURST]]]";
+    let mut parts = text.split(',');
+    let name = parts.next().filter(|name| !name.is_empty()).ok_or(USAGE)?.to_owned();
+    let mut group = Portgroup { name, default: false, bandwidth: Bandwidth::default() };
+    for part in parts {
+        let rate =
+            |text: &str| text.replace(':', ",").parse::<Rate>().map(Some).map_err(|_| USAGE.to_owned());
+        match part.split_once('=') {
+            None if part == "default" => group.default = true,
+            Some(("in", text)) => group.bandwidth.inbound = rate(text)?,
+            Some(("out", text)) => group.bandwidth.outbound = rate(text)?,
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    Ok(group)
+}
+
 fn parse_macvtap(text: &str) -> Result<MacvtapMode, String> {
     MacvtapMode::from_word(text).ok_or_else(|| "expected bridge, vepa, private or passthrough".to_owned())
 }
@@ -186,6 +351,8 @@ impl NetworkCommand {
             | Self::Restart(args)
             | Self::Repair(args) => &args.consent,
             Self::Lease(args) => &args.consent,
+            Self::Clone(args) => &args.consent,
+            Self::Autostart(args) => &args.consent,
         }
     }
 
@@ -200,18 +367,27 @@ impl NetworkCommand {
             | Self::Restart(args)
             | Self::Repair(args) => Some(&args.name),
             Self::Lease(args) => Some(&args.name),
+            Self::Clone(args) => Some(&args.name),
+            Self::Autostart(args) => Some(&args.name),
         }
     }
 
     pub(super) fn want(&self, snapshot: &Snapshot) -> Result<NetworkWant> {
         Ok(match self {
-            Self::Create(args) => NetworkWant::Create(Box::new(args.spec(snapshot))),
-            Self::Edit(args) => NetworkWant::Edit {
+            Self::Create(args) => NetworkWant::CreateWith {
+                spec: Box::new(args.spec(snapshot)),
+                edit: Box::new(args.come.edit()),
+            },
+            Self::Edit(args) => NetworkWant::Edit { name: args.name.clone(), edit: Box::new(args.edit()?) },
+            Self::Clone(args) => NetworkWant::Clone {
                 name: args.name.clone(),
-                edit: Edit {
-                    forward_dev: args.forward_dev,
-                    dhcp: args.dhcp,
-                    text: args.xml.as_deref().map(read_text).transpose()?,
+                copy: CloneSpec { name: args.new.clone(), bridge: args.bridge, subnet: args.subnet },
+            },
+            Self::Autostart(args) => NetworkWant::Autostart {
+                name: args.name.clone(),
+                autostart: match args.state {
+                    OnOff::On => Autostart::On,
+                    OnOff::Off => Autostart::Off,
                 },
             },
             Self::Delete(args) => NetworkWant::Delete { name: args.name.clone() },
@@ -219,6 +395,9 @@ impl NetworkCommand {
             Self::Stop(args) => NetworkWant::Stop { name: args.name.clone() },
             Self::Restart(args) => NetworkWant::Restart { name: args.name.clone() },
             Self::Repair(args) => NetworkWant::Repair { name: args.name.clone() },
+            Self::Lease(args) if args.remove => {
+                NetworkWant::ForgetLease { name: args.name.clone(), mac: args.mac }
+            }
             Self::Lease(args) => NetworkWant::Lease {
                 name: args.name.clone(),
                 lease: StaticLease { mac: args.mac, address: args.address, hostname: args.hostname.clone() },
@@ -237,6 +416,25 @@ fn read_text(path: &std::path::Path) -> Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(path).wrap_err_with(|| format!("read the definition from {}", path.display()))
+}
+
+impl EditArgs {
+    fn edit(&self) -> Result<Edit> {
+        Ok(Edit {
+            forward_dev: self.forward_dev,
+            dhcp: self.dhcp,
+            text: self.xml.as_deref().map(read_text).transpose()?,
+            nat_ports: self.nat_ports,
+            mtu: self.mtu,
+            domain: self.domain.clone(),
+            subnets_gone: self.remove_subnet.clone(),
+            subnets: self.add_subnet.iter().copied().map(SubnetSpec::whole).collect(),
+            hosts_gone: self.remove_host.clone(),
+            dns_hosts_gone: self.remove_dns_host.clone(),
+            portgroups_gone: self.remove_portgroup.clone(),
+            ..self.come.edit()
+        })
+    }
 }
 
 impl CreateArgs {

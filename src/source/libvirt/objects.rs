@@ -12,6 +12,7 @@ use super::connection::no_nul;
 use super::error::{ErrorKind, LibvirtError};
 use super::ffi;
 use crate::model::guest::AgentAddress;
+use crate::model::network_update::{Section, Update, UpdateChange};
 use crate::model::{DomainId, DomainState, Lease, Mac, NetworkId, Timestamp};
 
 /// Which of a guest's or network's two definitions.
@@ -215,15 +216,6 @@ pub enum Autostart {
     Off,
 }
 
-/// What happens to a `<host>` of a network's DHCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostUpdate {
-    /// It comes.
-    Add,
-    /// It goes.
-    Delete,
-}
-
 /// A network of a connection. Its name is the one it had when it was looked up.
 #[derive(Debug, Clone)]
 pub struct NetworkHandle {
@@ -309,12 +301,18 @@ impl NetworkHandle {
         self.wrap("set the autostart of", self.network.set_autostart(on)).map(drop)
     }
 
-    /// Adds or deletes a `<host>` of its DHCP: in the definition, and in the running server when it is active.
-    pub fn update_host(&self, update: HostUpdate, host: &str) -> Result<(), LibvirtError> {
-        let host = no_nul("update", host)?;
-        let command = match update {
-            HostUpdate::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
-            HostUpdate::Delete => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
+    /// Puts an element in or takes it out: in the definition, and in the running network when it is active.
+    pub fn update(&self, update: &Update) -> Result<(), LibvirtError> {
+        let element = no_nul("update", &update.element)?;
+        let command = match update.change {
+            UpdateChange::Add => sys::VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
+            UpdateChange::Delete => sys::VIR_NETWORK_UPDATE_COMMAND_DELETE,
+        };
+        let section = match update.section {
+            Section::DhcpHost => sys::VIR_NETWORK_SECTION_IP_DHCP_HOST,
+            Section::DhcpRange => sys::VIR_NETWORK_SECTION_IP_DHCP_RANGE,
+            Section::DnsHost => sys::VIR_NETWORK_SECTION_DNS_HOST,
+            Section::Portgroup => sys::VIR_NETWORK_SECTION_PORTGROUP,
         };
         let mut flags = 0;
         if self.is_active()? {
@@ -323,8 +321,10 @@ impl NetworkHandle {
         if self.is_persistent()? {
             flags |= sys::VIR_NETWORK_UPDATE_AFFECT_CONFIG;
         }
-        let section = sys::VIR_NETWORK_SECTION_IP_DHCP_HOST;
-        self.wrap("update the DHCP hosts of", self.network.update(command, section, -1, host, flags))
+        // -1: the only place there is.
+        let parent = update.subnet.and_then(|at| i32::try_from(at).ok()).unwrap_or(-1);
+        let updated = self.network.update(command, section, parent, element, flags);
+        self.wrap("update", updated)
     }
 
     /// Forgets its persistent definition; an active one goes on until it is stopped.

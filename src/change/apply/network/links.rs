@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::Trouble;
-use crate::change::network::Leash;
-use crate::model::kernel::KernelFacts;
+use crate::change::network::{Action, Leash, NetworkPlan};
+use crate::model::kernel::{KernelFacts, Link, LinkKind};
 use crate::model::{IfIndex, IfName};
 use crate::source::netlink::{self, NetlinkError};
 
@@ -19,6 +19,30 @@ pub(in crate::change::apply) fn may_be_changed() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|bits| bits & 1 << 12 != 0)
+}
+
+/// Taps on a bridge that this plan takes away and does not put back: guests that came since the preview.
+pub(super) async fn newcomers(plan: &NetworkPlan) -> Result<Vec<String>, Trouble> {
+    let mut known = Vec::new();
+    let mut bridges = Vec::new();
+    for step in &plan.steps {
+        if let Action::Stop { bridge: Some(bridge) } = step.action {
+            bridges.push(bridge);
+        }
+        for action in step.undo.iter().chain([&step.action]) {
+            if let Action::Enslave(leashes) = action {
+                known.extend(leashes.iter().map(|leash| leash.tap));
+            }
+        }
+    }
+    if bridges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let facts = netlink::read_once().await?;
+    let masters: Vec<IfIndex> = bridges.iter().filter_map(|bridge| index(&facts, *bridge)).collect();
+    let on_it = |link: &&Link| link.master.is_some_and(|master| masters.contains(&master));
+    let new = facts.links.iter().filter(on_it).filter(|link| link.kind == LinkKind::Tap);
+    Ok(new.filter(|link| !known.contains(&link.name)).map(|link| link.name.to_string()).collect())
 }
 
 /// Puts each tap on its bridge and waits until all ports forward; what was read, in words.

@@ -1,24 +1,29 @@
 //! PURE. Plans for a network that is there: its taps are found in the snapshot, so that no step loses one.
 
-use super::{Action, Leash, NetworkPlan, NetworkStep, Services, StaticLease, define, enslave_step, start};
+use super::{
+    Action, Autostart, Leash, NetworkPlan, NetworkStep, Services, create_plan, define, enslave_step, start,
+};
 use crate::change::Refusal;
 use crate::change::network::check;
+use crate::change::network::clone::{self, CloneSpec};
 use crate::change::network::edit::{self, Edit, ForwardDev};
 use crate::change::network::spec::Mode;
-use crate::change::splice::escape;
 use crate::change::target::quote;
+use crate::model::kernel::PortState;
 use crate::model::network::{DhcpRange, ForwardMode, NetworkDefinition, Subnet};
-use crate::model::{IfName, Lease, Network, NetworkId, Snapshot};
+use crate::model::{IfName, Lease, Network, NetworkId, Port, Snapshot};
 
 /// A network that is there.
 pub(super) struct Existing<'a> {
-    snapshot: &'a Snapshot,
-    network: &'a Network,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) network: &'a Network,
     /// The bridge that libvirt makes for it.
     bridge: Option<IfName>,
     /// Taps of running guests on that bridge, as libvirt has them.
     leashes: Vec<Leash>,
-    /// The guests behind them.
+    /// What else is on that bridge and forwards there, put by somebody: a container's link, a NIC.
+    others: Vec<Leash>,
+    /// The guests behind the taps.
     guests: Vec<String>,
     verb: &'static str,
 }
@@ -40,10 +45,18 @@ impl<'a> Existing<'a> {
             }
             leashes.extend(nic.link_name.zip(bridge).map(|(tap, bridge)| Leash { tap, bridge }));
         }
-        Ok(Self { snapshot, network, bridge, leashes, guests, verb })
+        let ports =
+            bridge.and_then(|bridge| snapshot.bridge_named(bridge)).map(|bridge| bridge.ports.as_slice());
+        let forwards =
+            |port: &&Port| port.info.as_ref().is_some_and(|info| info.state == PortState::Forwarding);
+        let others = ports.unwrap_or_default().iter().filter(forwards).map(|port| port.name);
+        let others = others.filter(|name| !leashes.iter().any(|leash| leash.tap == *name));
+        let others =
+            bridge.map(|bridge| others.map(|tap| Leash { tap, bridge }).collect()).unwrap_or_default();
+        Ok(Self { snapshot, network, bridge, leashes, others, guests, verb })
     }
 
-    fn refuse(&self, reason: impl Into<String>, way_out: impl Into<String>) -> Refusal {
+    pub(super) fn refuse(&self, reason: impl Into<String>, way_out: impl Into<String>) -> Refusal {
         Refusal {
             what: format!("{} network {}", self.verb, self.network.name),
             reason: reason.into(),
@@ -63,7 +76,7 @@ impl<'a> Existing<'a> {
         Err(self.refuse("your own session comes by this network", "log in by another way first"))
     }
 
-    fn blank(&self) -> NetworkPlan {
+    pub(super) fn blank(&self) -> NetworkPlan {
         let text =
             |definition: Option<&NetworkDefinition>| definition.map(|definition| definition.xml.to_string());
         let definition = text(self.network.next.as_ref().or(self.network.live.as_ref()));
@@ -83,8 +96,9 @@ impl<'a> Existing<'a> {
 
     fn stop_step(&self) -> NetworkStep {
         let mut undo = vec![Action::Start { bridge: self.bridge }];
-        if !self.leashes.is_empty() {
-            undo.push(Action::Enslave(self.leashes.clone()));
+        let ports = [self.leashes.as_slice(), &self.others].concat();
+        if !ports.is_empty() {
+            undo.push(Action::Enslave(ports));
         }
         let text =
             self.bridge.map_or_else(|| "stop it".to_owned(), |bridge| format!("stop it: {bridge} goes"));
@@ -97,6 +111,7 @@ impl<'a> Existing<'a> {
         let leashes: Vec<Leash> = self
             .leashes
             .iter()
+            .chain(&self.others)
             .filter_map(|leash| Some(Leash { tap: leash.tap, bridge: bridge_after? }))
             .collect();
         if !leashes.is_empty() {
@@ -187,7 +202,7 @@ impl<'a> Existing<'a> {
     fn restart_commands(&self, bridge: Option<IfName>) -> Vec<String> {
         let name = quote(&self.network.name);
         let mut commands = vec![format!("virsh net-destroy {name}"), format!("virsh net-start {name}")];
-        let taps = self.leashes.iter().map(|leash| leash.tap);
+        let taps = self.leashes.iter().chain(&self.others).map(|leash| leash.tap);
         commands.extend(taps.filter_map(|tap| Some(format!("ip link set {tap} master {}", bridge?))));
         commands
     }
@@ -202,6 +217,10 @@ impl<'a> Existing<'a> {
             self.network.current().map(|definition| definition.subnets.as_slice()).unwrap_or_default()
         {
             check::free(self.snapshot, subnet.gateway, Some(self.network.id))
+                .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
+        }
+        if let Some(definition) = self.network.current() {
+            check::names_can_be_served(self.snapshot, definition)
                 .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
         }
         if let Some(link) = self.bridge.and_then(|bridge| self.snapshot.link_named(bridge)) {
@@ -308,6 +327,14 @@ impl<'a> Existing<'a> {
                 .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
         }
         self.range_fits(&wanted)?;
+        check::definition_fits(self.snapshot, &wanted)
+            .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
+        if let Some(updates) = self.live_updates(next, edit) {
+            let told = self.leases_outside(&wanted);
+            let mut plan = self.update(after, updates);
+            plan.consequences.extend(told);
+            return Ok(plan);
+        }
         let owned = matches!(
             wanted.forward,
             ForwardMode::Nat | ForwardMode::Route | ForwardMode::Open | ForwardMode::Isolated
@@ -388,56 +415,61 @@ impl<'a> Existing<'a> {
         Ok(())
     }
 
-    pub(super) fn lease(self, lease: &StaticLease) -> Result<NetworkPlan, Refusal> {
-        let current = self.network.leases.iter().find(|known| known.mac == Some(lease.mac));
-        let Some(address) = lease.address.or_else(|| current.map(|current| current.address.addr())) else {
-            let reason = format!("{} has no lease now", lease.mac);
-            return Err(self.refuse(reason, "say which address it shall get"));
-        };
-        let definition = self.network.current();
-        let subnets = definition.map(|definition| definition.subnets.as_slice()).unwrap_or_default();
-        let Some(subnet) = subnets.iter().find(|subnet| subnet.gateway.contains(&address)) else {
-            let all: Vec<String> = subnets.iter().map(|subnet| subnet.gateway.trunc().to_string()).collect();
+    pub(super) fn autostart(self, wanted: Autostart) -> Result<NetworkPlan, Refusal> {
+        let on = wanted == Autostart::On;
+        if !self.network.persistent {
             return Err(
-                self.refuse(format!("{address} is not in {}", all.join(", ")), "choose an address inside")
+                self.refuse("it is transient: it has no definition to start", "virsh net-define it first")
             );
+        }
+        if self.network.autostart == on {
+            return Err(self.refuse("it is like that already", "nothing to do"));
+        }
+        let (action, undo) = match wanted {
+            Autostart::On => (Action::SetAutostart, Action::ClearAutostart),
+            Autostart::Off => (Action::ClearAutostart, Action::SetAutostart),
         };
-        if subnet.gateway.addr() == address {
-            return Err(self.refuse(format!("{address} is the host's own"), "choose another address"));
-        }
-        if let Some(host) =
-            subnet.hosts.iter().find(|host| host.mac == Some(lease.mac) || host.address == Some(address))
-        {
-            let mac = host.mac.map(|mac| mac.to_string()).unwrap_or_default();
-            let has = host.address.map(|address| address.to_string()).unwrap_or_default();
-            return Err(self.refuse(format!("{mac} has the static lease {has}"), "virsh net-edit"));
-        }
-        let other = self
-            .network
-            .leases
-            .iter()
-            .find(|known| known.address.addr() == address && known.mac != Some(lease.mac));
-        if let Some(mac) = other.and_then(|other| other.mac) {
-            return Err(self.refuse(format!("{mac} has {address} now"), "choose another address"));
-        }
-        let hostname =
-            lease.hostname.as_ref().or_else(|| current.and_then(|current| current.hostname.as_ref()));
-        let hostname = hostname.map(|name| format!(" name='{}'", escape(name))).unwrap_or_default();
-        let host = format!("<host mac='{}'{hostname} ip='{address}'/>", lease.mac);
+        let (text, option) = match wanted {
+            Autostart::On => ("start it with the daemon from now on", ""),
+            Autostart::Off => ("do not start it with the daemon any more", " --disable"),
+        };
         let mut plan = self.blank();
-        let text = format!("{} always gets {address}", lease.mac);
-        plan.steps.push(NetworkStep {
-            action: Action::AddHost(host.clone()),
-            undo: vec![Action::DeleteHost(host.clone())],
-            text,
-        });
-        if current.is_none_or(|current| current.address.addr() != address) {
-            plan.consequences.push("The guest gets the address when it asks the next time.".to_owned());
-        }
-        let impact = if self.network.active { "--live --config" } else { "--config" };
-        let name = quote(&self.network.name);
-        plan.commands
-            .push(format!("virsh net-update {name} add-last ip-dhcp-host {} {impact}", quote(&host)));
+        plan.steps = vec![NetworkStep { action, undo: vec![undo], text: text.to_owned() }];
+        plan.commands = vec![format!("virsh net-autostart {}{option}", quote(&self.network.name))];
         Ok(plan)
+    }
+
+    pub(super) fn clone_as(self, wanted: &CloneSpec) -> Result<NetworkPlan, Refusal> {
+        let Some(original) = self.network.next.as_ref().or(self.network.live.as_ref()) else {
+            return Err(self.refuse("its definition cannot be read", "look again"));
+        };
+        let xml = clone::clone(self.snapshot, original, self.network.owns_bridge(), wanted);
+        let xml = xml.map_err(|reason| self.refuse(reason, "say --subnet and --bridge"))?;
+        check::name(self.snapshot, &wanted.name).map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
+        let definition = NetworkDefinition::parse(&xml)
+            .map_err(|error| self.refuse(error.reason, "virsh net-dumpxml it"))?;
+        if self.network.owns_bridge() {
+            let bridge =
+                definition.bridge.ok_or_else(|| self.refuse("it has no bridge", "virsh net-dumpxml it"))?;
+            check::own_bridge(self.snapshot, bridge)
+                .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
+        }
+        for subnet in &definition.subnets {
+            check::free(self.snapshot, subnet.gateway, None)
+                .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
+        }
+        check::definition_fits(self.snapshot, &definition)
+            .map_err(|(reason, way_out)| self.refuse(reason, way_out))?;
+        let mut sentences = vec![format!(
+            "It is like network {}, with a name, bridge and subnet of its own.",
+            self.network.name
+        )];
+        sentences
+            .extend(definition.subnets.iter().map(|subnet| format!("The host is {} in it.", subnet.gateway)));
+        let bridge = definition.bridge.filter(|_| self.network.owns_bridge());
+        Ok(NetworkPlan {
+            title: format!("clone network {} as {}", self.network.name, wanted.name),
+            ..create_plan(self.snapshot, &wanted.name, &xml, bridge, sentences)
+        })
     }
 }
