@@ -84,7 +84,7 @@ pub enum BridgeWant {
 }
 
 impl BridgeWant {
-    /// The NIC whose owner decides how it is done.
+    /// The port that it is about.
     #[must_use]
     pub const fn port(&self) -> Option<IfName> {
         match self {
@@ -92,6 +92,17 @@ impl BridgeWant {
                 Some(*port)
             }
             Self::Delete { .. } => None,
+        }
+    }
+
+    /// The link whose owner decides how it is done.
+    #[must_use]
+    pub const fn owned(&self) -> IfName {
+        match self {
+            Self::Create { port, .. } => *port,
+            Self::Delete { bridge, .. } | Self::AddPort { bridge, .. } | Self::RemovePort { bridge, .. } => {
+                *bridge
+            }
         }
     }
 

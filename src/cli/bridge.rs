@@ -132,7 +132,7 @@ pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Res
     let evidence = if is_recording {
         evidence::Evidence::default()
     } else {
-        let nic = snapshot.link_named(want.port().unwrap_or(want.bridge()));
+        let nic = snapshot.link_named(want.owned());
         evidence::read(&want, nic.map(|link| link.index))
     };
     let plan = match plan::plan(&snapshot, &evidence, &want) {

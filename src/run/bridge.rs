@@ -19,7 +19,7 @@ impl Session {
     pub(super) fn plan_bridge(&self, job: BridgeJob) {
         let snapshot = self.sources.snapshots.borrow().clone();
         let BridgeJob { want, patience, .. } = job;
-        let nic = snapshot.link_named(want.port().unwrap_or(want.bridge()));
+        let nic = snapshot.link_named(want.owned());
         let evidence = if self.sources.updates.is_some() {
             evidence::read(&want, nic.map(|link| link.index))
         } else {

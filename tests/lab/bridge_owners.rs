@@ -183,6 +183,26 @@ fn keeps(lab: &Lab, played: &Played) -> String {
     old_files
 }
 
+/// One port more outlives a reboot as well, and is taken out again.
+fn takes_a_port(lab: &Lab, played: &Played) {
+    let owner = played.owner;
+    let kept_files = files(lab);
+    lab.run("kvm1", "ip link show eth2 >/dev/null 2>&1 || ip link add eth2 type veth peer name eth2p; ip link set eth2p up");
+    lab.run("kvm1", "virt-net bridge add-port br7 eth2 --yes; virt-net rollback");
+    assert_eq!(files(lab), kept_files, "{owner}");
+    assert!(!lab.run("kvm1", "ip -o link show dev eth2").contains("master"), "{owner}");
+    let text = lab.run("kvm1", "virt-net bridge add-port br7 eth2 --yes && virt-net confirm");
+    assert!(text.contains(&format!("kept, also at the next boot ({owner})")), "{text}");
+    played.end(lab);
+    lab.run("kvm1", "ip link set eth2 nomaster");
+    played.boot(lab);
+    let both = "bridge link show dev eth0 | grep -q 'master br7' && ip -o link show dev eth2 | grep -q 'master br7' && ip route | grep -q '^default.* dev br7'";
+    until(lab, &format!("{owner}: a second port after a reboot"), both);
+    lab.run("kvm1", "virt-net bridge remove-port br7 eth2 --yes && virt-net confirm");
+    assert_eq!(files(lab), kept_files, "{owner}");
+    assert!(!lab.run("kvm1", "ip -o link show dev eth2").contains("master"), "{owner}");
+}
+
 /// Deleted again: the files are what they were, to the byte, and the NIC has its address.
 fn deletes(lab: &Lab, played: &Played, old_files: &str) {
     let kept_files = files(lab);
@@ -213,6 +233,9 @@ fn a_bridge_outlives_a_reboot_with_every_owner() {
     let lab = Lab::up("bridge-owners", &["--managers"]);
     for played in [&IFUPDOWN, &NETWORKD_STATIC, &NETPLAN, &NETWORKMANAGER] {
         let old_files = keeps(&lab, played);
+        if played.owner != NETPLAN.owner {
+            takes_a_port(&lab, played);
+        }
         deletes(&lab, played, &old_files);
         if played.owner != NETWORKMANAGER.owner {
             forget(&lab, played);

@@ -318,6 +318,13 @@ async fn keep(records: &Records, record: &mut Record) -> Result<(), String> {
         }
         Err(error) => troubles.push(error.to_string()),
     }
+    // Ports that came or went since change the files of a bridge that virt-net wrote.
+    if let (None, Some(mut kept)) = (&plan.memory, records.kept(plan.bridge)) {
+        kept.take(&plan.lasting);
+        if let Err(error) = records.keep(plan.bridge, Some(&kept)) {
+            troubles.push(error.to_string());
+        }
+    }
     if let Some(memory) = &plan.memory {
         let kept = Kept { memory: memory.clone(), files: plan.lasting.clone() };
         let kept = (!plan.after.absent.contains(&plan.bridge)).then_some(&kept);

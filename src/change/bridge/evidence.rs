@@ -24,17 +24,23 @@ pub struct Evidence {
     pub resolver: Option<String>,
     /// The bridge's files, where virt-net wrote them.
     pub kept: Option<Kept>,
+    /// Files that virt-net wrote for the port.
+    pub port_files: Vec<Text>,
     /// What is in those files now.
     pub kept_now: Vec<Option<String>>,
 }
 
-/// Looks at everything that could own the NIC of a change. `index` is the NIC's.
+/// Looks at everything that could own the link of [`BridgeWant::owned`], whose index this is.
 #[must_use]
 pub fn read(want: &BridgeWant, index: Option<IfIndex>) -> Evidence {
     let root = Path::new("/");
     let bridge = want.bridge();
     let mut evidence = Evidence { kept: Records::host().kept(bridge), ..Evidence::default() };
-    let nic = want.port().unwrap_or(bridge);
+    let nic = want.owned();
+    if let Some(port) = want.port() {
+        let own = super::persist::ports::own_files(bridge, port);
+        evidence.port_files = own.iter().filter_map(|path| text(Path::new(path))).collect();
+    }
     if let Some(index) = index {
         evidence.owners = owners(root, nic, index);
     }

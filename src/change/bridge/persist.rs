@@ -8,6 +8,7 @@ mod ini;
 mod netplan;
 mod networkd;
 mod networkmanager;
+pub mod ports;
 mod rhel;
 
 use std::fmt;

@@ -124,6 +124,18 @@ pub struct Kept {
     pub files: Vec<FileChange>,
 }
 
+impl Kept {
+    /// Takes in what a later change made of the files.
+    pub fn take(&mut self, later: &[FileChange]) {
+        for change in later {
+            match self.files.iter_mut().find(|file| file.path == change.path) {
+                Some(file) => file.after.clone_from(&change.after),
+                None => self.files.push(change.clone()),
+            }
+        }
+    }
+}
+
 /// What somebody wants of a change that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {

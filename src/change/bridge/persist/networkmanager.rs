@@ -10,8 +10,8 @@ use super::{Setting, Spec, Text, call, new_file};
 use crate::change::bridge::Addressing;
 use crate::change::bridge::step::{FileChange, OnFailure, Step};
 
-const VOLATILE: &str = "/run/NetworkManager/system-connections";
-const LASTING: &str = "/etc/NetworkManager/system-connections";
+pub(super) const VOLATILE: &str = "/run/NetworkManager/system-connections";
+pub(super) const LASTING: &str = "/etc/NetworkManager/system-connections";
 
 pub(super) fn create(
     profile: &Text,
@@ -156,7 +156,7 @@ fn steps(volatile: &[FileChange; 2], port: &str, checkpoint: bool) -> Vec<Step> 
     steps
 }
 
-fn up(uuid: &str, failure: OnFailure) -> Step {
+pub(super) fn up(uuid: &str, failure: OnFailure) -> Step {
     Step::Call { argv: call(&["nmcli", "--wait", "45", "connection", "up", "uuid", uuid]), failure }
 }
 
@@ -194,6 +194,6 @@ pub(super) fn load(files: &[FileChange], failure: OnFailure) -> Step {
     Step::Call { argv, failure }
 }
 
-fn reload() -> Step {
+pub(super) fn reload() -> Step {
     Step::Call { argv: call(&["nmcli", "connection", "reload"]), failure: OnFailure::GoOn }
 }

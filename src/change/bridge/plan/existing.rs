@@ -3,6 +3,8 @@
 use super::{Planner, stall};
 use crate::change::Refusal;
 use crate::change::bridge::Addressing;
+use crate::change::bridge::persist::Setting;
+use crate::change::bridge::persist::ports::{self, PortSpec, PortWant};
 use crate::change::bridge::{BridgePlan, Expect, FileChange, Lasting, Memory, Step, Stp, picture};
 use crate::model::IfName;
 use crate::model::snapshot::{Bridge, PortRole};
@@ -144,25 +146,45 @@ impl Planner<'_> {
                     .to_owned(),
             );
         }
-        self.until_boot(&mut plan, name)?;
+        self.write_down(&mut plan, PortSpec { bridge: name, port, want: PortWant::Add })?;
         self.tell(&mut plan, link);
         Ok(plan)
     }
 
-    /// Ports are added and removed until the next boot.
-    fn until_boot(&self, plan: &mut BridgePlan, bridge: IfName) -> Result<(), Refusal> {
-        if let Lasting::By(backend) = self.want.persist() {
-            return self.refuse(
-                format!("virt-net does not write the ports of {bridge} into the files of {backend}"),
-                "add it there by hand, or use --persist none",
-            );
-        }
+    /// The bridge's owner is told of the port, where it can be.
+    fn write_down(&self, plan: &mut BridgePlan, spec: PortSpec) -> Result<(), Refusal> {
         plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
         "nothing stalls".clone_into(&mut plan.stall);
-        plan.owner = self.evidence.owners.first().map_or_else(String::new, |owner| {
-            self.want.port().map_or_else(String::new, |port| owner.words(port))
-        });
-        plan.consequences.push("it lasts until the next boot: no configuration file is changed".to_owned());
+        let owner = self.owner(spec.bridge)?;
+        plan.owner = owner.map_or_else(
+            || format!("nobody makes {} at boot", spec.bridge),
+            |owner| owner.words(spec.bridge),
+        );
+        let setting = match owner.map(|owner| ports::change(owner, &self.evidence.port_files, spec)) {
+            Some(Ok(setting)) => setting,
+            Some(Err(reason)) if matches!(self.want.persist(), Lasting::By(_)) => {
+                return self.refuse(reason, "use --persist none");
+            }
+            Some(Err(reason)) => {
+                plan.consequences.push(format!("it lasts until the next boot; for longer, {reason}"));
+                return Ok(());
+            }
+            None => Setting::default(),
+        };
+        if !setting.steps.is_empty() {
+            let kernel = std::mem::replace(&mut plan.undo, setting.undo);
+            plan.steps = setting.steps;
+            plan.undo.push(Step::Settle);
+            plan.undo.extend(kernel);
+        }
+        let Some(owner) = owner.filter(|_| self.want.persist() != Lasting::No) else {
+            plan.consequences
+                .push("it lasts until the next boot: no configuration file is changed".to_owned());
+            return Ok(());
+        };
+        plan.backend = Some(owner.backend());
+        plan.lasting = setting.lasting;
+        plan.keep = setting.keep;
         Ok(())
     }
 
@@ -184,7 +206,7 @@ impl Planner<'_> {
         plan.after.masters = vec![(port, None)];
         plan.before.masters = vec![(port, Some(name))];
         plan.gateways = self.gateways(link);
-        self.until_boot(&mut plan, name)?;
+        self.write_down(&mut plan, PortSpec { bridge: name, port, want: PortWant::Remove })?;
         self.tell(&mut plan, link);
         let others = bridge.uplinks().filter(|uplink| uplink.name != port).count();
         if others == 0 {
