@@ -19,6 +19,8 @@ pub enum FormKind {
     NetworkNew(Mode),
     /// What can be changed of a network.
     NetworkEdit(NetworkId),
+    /// A network like one that is there.
+    NetworkClone(NetworkId),
     /// A static lease of a network.
     Lease(NetworkId),
     /// One more NIC for a guest.
@@ -111,6 +113,7 @@ impl Form {
         let (title, fields) = match kind {
             FormKind::NetworkNew(mode) => ("New network".to_owned(), network::fields(snapshot, mode)),
             FormKind::NetworkEdit(id) => network::edit_fields(snapshot, id)?,
+            FormKind::NetworkClone(id) => network::clone_fields(snapshot, id)?,
             FormKind::Lease(id) => lease::fields(snapshot, id)?,
             FormKind::NicAdd(id) => nic::fields(snapshot, id)?,
             FormKind::BridgeNew(port) => ("New bridge over a NIC".to_owned(), bridge::fields(snapshot, port)),
@@ -134,6 +137,7 @@ impl Form {
         match self.kind {
             FormKind::NetworkNew(_) => network::plan(self, snapshot),
             FormKind::NetworkEdit(id) => network::plan_edit(self, snapshot, id),
+            FormKind::NetworkClone(id) => network::plan_clone(self, snapshot, id),
             FormKind::Lease(id) => lease::plan(self, snapshot, id),
             FormKind::NicAdd(id) => nic::plan(self, snapshot, id),
             FormKind::BridgeNew(_) => bridge::plan(self, snapshot),

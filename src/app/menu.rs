@@ -6,7 +6,7 @@ use super::job::{Job, Planned};
 use super::remedy;
 use super::rows::RowId;
 use crate::change::bridge::{BridgeWant, Lasting};
-use crate::change::network::NetworkWant;
+use crate::change::network::{Autostart, NetworkWant};
 use crate::change::splice::LinkState;
 use crate::change::{Power, Refusal, When, network, nic, power};
 use crate::doctor::{Finding, Remedy};
@@ -54,6 +54,8 @@ pub enum NetworkDeed {
     Repair,
     /// Forget it.
     Delete,
+    /// Start it with the daemon, or no longer.
+    Autostart(Autostart),
 }
 
 impl Deed {
@@ -96,6 +98,7 @@ fn of_network(snapshot: &Snapshot, what: NetworkDeed, id: NetworkId) -> Planned 
         NetworkDeed::Restart => NetworkWant::Restart { name },
         NetworkDeed::Repair => NetworkWant::Repair { name },
         NetworkDeed::Delete => NetworkWant::Delete { name },
+        NetworkDeed::Autostart(autostart) => NetworkWant::Autostart { name, autostart },
     };
     network::plan(snapshot, &want).map(Job::from)
 }
@@ -256,6 +259,13 @@ impl Lines<'_> {
         }
         self.add('e', "network: edit it", Deed::Form(FormKind::NetworkEdit(id)));
         self.add('l', "network: give a guest a static lease", Deed::Form(FormKind::Lease(id)));
+        self.add('c', "network: make another one like it", Deed::Form(FormKind::NetworkClone(id)));
+        if network.autostart {
+            let off = NetworkDeed::Autostart(Autostart::Off);
+            self.add('o', "network: do not start it with the daemon", deed(off));
+        } else {
+            self.add('o', "network: start it with the daemon", deed(NetworkDeed::Autostart(Autostart::On)));
+        }
         self.add('v', "network: delete it", deed(NetworkDeed::Delete));
         Some(format!("network {}", network.name))
     }

@@ -12,10 +12,11 @@ use super::{Field, Form, Shown, Value, choice, refusal, text};
 use crate::app::job::{Job, Planned};
 use crate::change::Refusal;
 use crate::change::network::{
-    self, Edit, ForwardDev, Mode, NetworkSpec, NetworkWant, SubnetSpec, propose_bridge, propose_subnet,
+    self, CloneSpec, Edit, ForwardDev, Mode, NetworkSpec, NetworkWant, Setting, SubnetSpec, propose_bridge,
+    propose_name, propose_subnet,
 };
 use crate::model::kernel::LinkKind;
-use crate::model::network::DhcpRange;
+use crate::model::network::{DhcpRange, ForwardMode};
 use crate::model::{IfName, NetworkId, Snapshot};
 
 const ANY: &str = "any link";
@@ -145,9 +146,44 @@ pub(super) fn edit_fields(snapshot: &Snapshot, id: NetworkId) -> Option<(String,
     let at = now.and_then(|now| links.iter().position(|link| *link == now)).unwrap_or(0);
     let range = definition.subnets.first().and_then(|subnet| subnet.ranges.first());
     let range = range.map(|range| format!("{}-{}", range.start, range.end)).unwrap_or_default();
-    let fields =
-        vec![choice("dev", "only by", links, at), text("dhcp", "dhcp", range, "FROM-TO of its first subnet")];
+    let ports = definition.nat_ports.map(|(from, to)| format!("{from}-{to}"));
+    let mtu = definition.mtu.map(|mtu| mtu.to_string());
+    let mut fields = vec![
+        choice("dev", "only by", links, at),
+        text("dhcp", "dhcp", range, "FROM-TO of its first subnet"),
+        text("ports", "NAT ports", ports.unwrap_or_default(), "FROM-TO; empty: libvirt's choice"),
+        text("mtu", "MTU", mtu.unwrap_or_default(), "empty: the kernel's choice"),
+        text("domain", "domain", definition.domain.clone().unwrap_or_default(), "empty: none"),
+    ];
+    let masquerades = network.forward() == ForwardMode::Nat;
+    fields.retain(|field| field.id != "ports" || masquerades);
     Some((format!("Edit network {}", network.name), fields))
+}
+
+pub(super) fn clone_fields(snapshot: &Snapshot, id: NetworkId) -> Option<(String, Vec<Field>)> {
+    let network = snapshot.network(id)?;
+    let fields = vec![
+        text("name", "name", propose_name(snapshot, &network.name), "one word"),
+        text("bridge", "bridge", "", "empty: the first free virbrN"),
+        text("subnet", "subnet", "", "empty: a free one of the same size"),
+    ];
+    Some((format!("A network like {}", network.name), fields))
+}
+
+pub(super) fn plan_clone(form: &Form, snapshot: &Snapshot, id: NetworkId) -> Planned {
+    let gone = || refusal("clone the network", "it is not there any more", "look again");
+    let network = snapshot.network(id).ok_or_else(gone)?;
+    let copy = CloneSpec {
+        name: form.get("name").to_owned(),
+        bridge: form.parsed("bridge", "a name of 15 bytes at most")?,
+        subnet: form.parsed("subnet", "192.168.150.0/24, for example")?,
+    };
+    network::plan(snapshot, &NetworkWant::Clone { name: network.name.clone(), copy }).map(Job::from)
+}
+
+/// What a field wants of a setting; `None` when it says what is there.
+fn setting<T: PartialEq>(said: Option<T>, now: Option<&T>) -> Option<Setting<T>> {
+    (said.as_ref() != now).then(|| said.map_or(Setting::Default, Setting::To))
 }
 
 pub(super) fn plan_edit(form: &Form, snapshot: &Snapshot, id: NetworkId) -> Planned {
@@ -159,7 +195,17 @@ pub(super) fn plan_edit(form: &Form, snapshot: &Snapshot, id: NetworkId) -> Plan
     let forward_dev = (wanted != has).then(|| wanted.map_or(ForwardDev::Any, ForwardDev::Only));
     let now = definition.subnets.first().and_then(|subnet| subnet.ranges.first().copied());
     let range = form.parsed::<DhcpRange>("dhcp", "two addresses as 192.168.150.10-192.168.150.99")?;
-    let edit = Edit { forward_dev, dhcp: range.filter(|range| Some(*range) != now), ..Edit::default() };
+    let ports = form.parsed::<Ports>("ports", "two ports as 1024-65535")?.map(|Ports(from, to)| (from, to));
+    let domain = Some(form.get("domain").to_owned()).filter(|domain| !domain.is_empty());
+    let has_ports = definition.nat_ports.filter(|_| network.forward() == ForwardMode::Nat);
+    let edit = Edit {
+        forward_dev,
+        dhcp: range.filter(|range| Some(*range) != now),
+        nat_ports: setting(ports, has_ports.as_ref()),
+        mtu: setting(form.parsed("mtu", "a number from 576 to 65535")?, definition.mtu.as_ref()),
+        domain: setting(domain, definition.domain.as_ref()),
+        ..Edit::default()
+    };
     if edit == Edit::default() {
         return Err(refusal("", "nothing is changed yet", "change a field"));
     }
