@@ -56,7 +56,9 @@ fn the_bridge_gets_what_the_nic_has_and_the_way_back_is_the_reverse() {
             Step::DeleteBridge { bridge: name("br0") },
         ]
     );
-    let Some(Step::Restore { link, addresses, routes }) = plan.undo.last() else { panic!("{:?}", plan.undo) };
+    let Some(Step::Restore { link, addresses, routes, .. }) = plan.undo.last() else {
+        panic!("{:?}", plan.undo)
+    };
     assert_eq!((*link, addresses.as_slice()), (name("eth0"), &["10.0.0.8/16".parse().unwrap()][..]));
     assert_eq!(routes.len(), 1, "{routes:?}");
     assert_eq!(plan.after.addresses, [(name("br0"), "10.0.0.8/16".parse().unwrap())]);

@@ -264,6 +264,7 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
         files::stage(file).map_err(|error| error.to_string())?;
     }
     let hands = Hands::open(records, record.patience).map_err(|error| error.to_string())?;
+    hands.complete(&mut record.plan.undo).await.map_err(|error| error.to_string())?;
     for (done, step) in plan.steps.iter().enumerate() {
         let doing = step.text();
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;

@@ -105,6 +105,21 @@ impl Hands {
         Ok(self.records.note_checkpoint(text.split('"').nth(1))?)
     }
 
+    /// Completes the way back with what only the kernel knows.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub async fn complete(&self, undo: &mut [Step]) -> Result<(), StepError> {
+        for step in undo {
+            let Step::Restore { link, .. } = &*step else { continue };
+            let found = self.kernel.bare(step, *link).await?;
+            if let Step::Restore { bare, .. } = step {
+                *bare = found;
+            }
+        }
+        Ok(())
+    }
+
     /// The change waits for its confirmation from now on.
     pub async fn wait(&self) {
         let Some(path) = self.records.checkpoint() else { return };

@@ -96,12 +96,54 @@ impl Kernel {
                 Some(index) => self.drop_address(step, index, *address).await,
                 None => Ok(()),
             },
-            Step::Restore { link, addresses, routes } => {
-                self.restore(step, existing(step, *link).await?, addresses, routes).await
+            Step::DropOthers { link, keep } => match index(*link).await? {
+                Some(index) => self.drop_others(step, index, keep).await,
+                None => Ok(()),
+            },
+            Step::Restore { link, addresses, bare, routes } => {
+                let index = existing(step, *link).await?;
+                self.restore(step, index, (addresses, bare), routes).await
             }
             // The rest is not the kernel's.
             _ => Ok(()),
         }
+    }
+
+    async fn drop_others(&self, step: &Step, index: u32, keep: &[IpNet]) -> Result<(), KernelError> {
+        let facts = netlink::read_once().await?;
+        let foreign = facts.addresses.iter().filter(|found| {
+            found.index.0 == index && found.address.addr().is_ipv4() && !keep.contains(&found.address)
+        });
+        for found in foreign {
+            self.drop_address(step, index, found.address).await?;
+        }
+        Ok(())
+    }
+
+    /// The addresses of a link that have no broadcast address.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub async fn bare(&self, step: &Step, link: IfName) -> Result<Vec<IpNet>, KernelError> {
+        let found = self.addresses(step, existing(step, link).await?).await?;
+        let is_bare = |address: &&AddressMessage| {
+            !address.attributes.iter().any(|attribute| matches!(attribute, AddressAttribute::Broadcast(_)))
+        };
+        let net = |address: &AddressMessage| {
+            let own = address.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Local(local) => Some(*local),
+                _ => None,
+            });
+            IpNet::new(own?, address.header.prefix_len).ok()
+        };
+        Ok(found.iter().filter(is_bare).filter_map(net).collect())
+    }
+
+    async fn add_bare_address(&self, step: &Step, index: u32, address: IpNet) -> Result<(), KernelError> {
+        let mut request = self.handle.address().add(index, address.addr(), address.prefix_len());
+        let attributes = &mut request.message_mut().attributes;
+        attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Broadcast(_)));
+        done(step, &[libc::EEXIST], request.execute().await)
     }
 
     async fn add_address(&self, step: &Step, index: u32, address: IpNet) -> Result<(), KernelError> {
@@ -130,7 +172,7 @@ impl Kernel {
         &self,
         step: &Step,
         index: u32,
-        addresses: &[IpNet],
+        (addresses, bare): (&[IpNet], &[IpNet]),
         routes: &[Route],
     ) -> Result<(), KernelError> {
         let facts = netlink::read_once().await?;
@@ -138,7 +180,11 @@ impl Kernel {
             facts.addresses.iter().any(|found| found.index.0 == index && found.address == *address)
         };
         for address in addresses.iter().filter(|address| !there(address)) {
-            self.add_address(step, index, *address).await?;
+            if bare.contains(address) {
+                self.add_bare_address(step, index, *address).await?;
+            } else {
+                self.add_address(step, index, *address).await?;
+            }
         }
         let facts = netlink::read_once().await?;
         let same = |route: &Route| {

@@ -219,7 +219,9 @@ impl Planner<'_> {
                     );
                 };
                 plan.steps.push(Step::Call { argv, failure: super::step::OnFailure::Stop });
-                plan.undo.insert(0, Step::StopClient { link: bridge });
+                let keep = self.global_addresses(link);
+                let back = [Step::StopClient { link: bridge }, Step::DropOthers { link: bridge, keep }];
+                plan.undo.splice(0..0, back);
                 // A client may take the old address away at once.
                 plan.after.addresses.retain(|(_, address)| !address.addr().is_ipv4());
                 plan.keep.extend(old(true));
@@ -280,6 +282,7 @@ impl Planner<'_> {
         Step::Restore {
             link: link.name,
             addresses: lasting.map(|address| address.address).collect(),
+            bare: Vec::new(),
             routes: routes.cloned().collect(),
         }
     }

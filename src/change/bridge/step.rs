@@ -138,12 +138,21 @@ pub enum Step {
         /// The address.
         address: IpNet,
     },
+    /// All IPv4 addresses but these are removed: a DHCP client gave them.
+    DropOthers {
+        /// The link.
+        link: IfName,
+        /// What stays.
+        keep: Vec<IpNet>,
+    },
     /// Whatever of this is missing is added again.
     Restore {
         /// The link.
         link: IfName,
         /// Its lasting addresses.
         addresses: Vec<IpNet>,
+        /// Those of them that have no broadcast address; found out before the first step.
+        bare: Vec<IpNet>,
         /// Its routes, without those that the kernel makes.
         routes: Vec<Route>,
     },
@@ -206,6 +215,7 @@ impl Step {
             Self::Move { from, to } => format!("move the addresses and routes of {from} to {to}"),
             Self::AddAddress { link, address } => format!("add {address} to {link}"),
             Self::DropAddress { link, address } => format!("remove {address} from {link}"),
+            Self::DropOthers { link, .. } => format!("remove what a DHCP server lent {link}"),
             Self::Restore { link, .. } => format!("see that {link} has its addresses and routes"),
             Self::Put { file } if file.after.is_none() => format!("remove {}", file.path.display()),
             Self::Put { file } => format!("write {}", file.path.display()),
