@@ -4,11 +4,13 @@
 pub mod apply;
 pub mod bridge;
 mod consequences;
+pub mod console;
 pub mod host;
 pub mod journal;
 pub mod many;
 pub mod models;
 pub mod network;
+pub mod new_guest;
 pub mod nic;
 pub mod plan;
 pub mod power;

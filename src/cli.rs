@@ -2,10 +2,12 @@
 
 mod bridge;
 mod capture;
+mod console;
 mod doctor;
 mod dump;
 mod guest;
 mod network;
+mod new;
 mod nic;
 mod path;
 mod preview;
@@ -82,6 +84,10 @@ pub enum Command {
     Nic(nic::NicArgs),
     /// Start, shut down, reboot, reset, pause or resume a guest, with a preview of what it means for its NICs
     Guest(guest::GuestArgs),
+    /// Make a guest on a network, bridge or macvtap by virt-install, its call shown first
+    New(new::NewArgs),
+    /// Show a guest's serial console in this terminal
+    Console(console::ConsoleArgs),
     /// Say what is wrong with the guests' network, why, and what mends it
     ///
     /// Exit status: 0 nothing is wrong (notes at most), 1 there are warnings, 2 there are errors.
@@ -163,6 +169,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::BridgeAgent(args)) => bridge::agent(&args).await,
         Some(Command::Nic(args)) => nic::run(&args, &options).await,
         Some(Command::Guest(args)) => guest::run(&args, &options).await,
+        Some(Command::New(args)) => new::run(&args, &options).await,
+        Some(Command::Console(args)) => console::run(&args, &options).await,
         Some(Command::Doctor(args)) => doctor::run(&args, &options).await,
         Some(Command::Path(args)) => path::run(&args, &options).await,
         Some(Command::Capture(args)) => capture::run(&args, &options).await,

@@ -3,6 +3,7 @@
 
 mod frames;
 pub mod keys;
+mod lend;
 
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use self::frames::Frames;
+pub use self::lend::lend;
 use crate::app::state::Mouse;
 use crate::app::{Code, Event, Key};
 

@@ -28,6 +28,9 @@ _virt__net() {
             virt__net,confirm)
                 cmd="virt__net__subcmd__confirm"
                 ;;
+            virt__net,console)
+                cmd="virt__net__subcmd__console"
+                ;;
             virt__net,doctor)
                 cmd="virt__net__subcmd__doctor"
                 ;;
@@ -42,6 +45,9 @@ _virt__net() {
                 ;;
             virt__net,network)
                 cmd="virt__net__subcmd__network"
+                ;;
+            virt__net,new)
+                cmd="virt__net__subcmd__new"
                 ;;
             virt__net,nic)
                 cmd="virt__net__subcmd__nic"
@@ -112,6 +118,9 @@ _virt__net() {
             virt__net__subcmd__help,confirm)
                 cmd="virt__net__subcmd__help__subcmd__confirm"
                 ;;
+            virt__net__subcmd__help,console)
+                cmd="virt__net__subcmd__help__subcmd__console"
+                ;;
             virt__net__subcmd__help,doctor)
                 cmd="virt__net__subcmd__help__subcmd__doctor"
                 ;;
@@ -126,6 +135,9 @@ _virt__net() {
                 ;;
             virt__net__subcmd__help,network)
                 cmd="virt__net__subcmd__help__subcmd__network"
+                ;;
+            virt__net__subcmd__help,new)
+                cmd="virt__net__subcmd__help__subcmd__new"
                 ;;
             virt__net__subcmd__help,nic)
                 cmd="virt__net__subcmd__help__subcmd__nic"
@@ -338,7 +350,7 @@ _virt__net() {
 
     case "${cmd}" in
         virt__net)
-            opts="-c -h -V --connect --replay --config --help --version show switch network switch-all bridge confirm rollback bridge-agent nic guest doctor path probe capture reach undo dump help"
+            opts="-c -h -V --connect --replay --config --help --version show switch network switch-all bridge confirm rollback bridge-agent nic guest new console doctor path probe capture reach undo dump help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -751,6 +763,36 @@ _virt__net() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        virt__subcmd__net__subcmd__console)
+            opts="-c -h --connect --replay --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         virt__subcmd__net__subcmd__doctor)
             opts="-y -c -h --list --fix --way --dry-run --yes --json --connect --replay --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -854,7 +896,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__help)
-            opts="show switch network switch-all bridge confirm rollback bridge-agent nic guest doctor path probe capture reach undo dump help"
+            opts="show switch network switch-all bridge confirm rollback bridge-agent nic guest new console doctor path probe capture reach undo dump help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -966,6 +1008,20 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__help__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__console)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1178,6 +1234,20 @@ _virt__net() {
         virt__subcmd__net__subcmd__help__subcmd__network__subcmd__stop)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2020,6 +2090,76 @@ _virt__net() {
                 return 0
             fi
             case "${prev}" in
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__new)
+            opts="-y -c -h --to --model --memory --vcpus --disk --size --pxe --iso --import --cloud-image --graphics --virt-type --os --dry-run --yes --json --connect --replay --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --model)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vcpus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --disk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --iso)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --graphics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --virt-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --os)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --connect)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -7,6 +7,7 @@ use crate::lab::Lab;
 fn nics_come_and_go_and_guests_start_and_stop() {
     let lab = Lab::up("devices", &["--bridge"]);
     cable(&lab);
+    console(&lab);
     add_and_remove(&lab);
     pending(&lab);
     orphaned_tap(&lab);
@@ -26,6 +27,21 @@ fn cable(lab: &Lab) {
     assert_eq!(carrier().trim(), "1");
     lab.virt_net("nic discard centos7 --yes").verified();
     lab.virt_net("nic discard centos7 --yes").ended(3, "do not differ");
+}
+
+/// What is typed reaches the guest, what it says comes back, and the terminal is as it was before.
+fn console(lab: &Lab) {
+    let script = r#"trap '' PIPE; rm -f /tmp/keys /tmp/seen; mkfifo /tmp/keys; mkdir -p /run/lock
+        script -qefc 'stty -a >/tmp/before; virt-net console centos7; s=$?; stty -a >/tmp/after; exit $s' \
+            /tmp/seen </tmp/keys >/dev/null 2>&1 & exec 3>/tmp/keys
+        until_seen() { for n in $(seq 300); do grep -aq "$1" /tmp/seen 2>/dev/null && return; sleep 0.1; done; cat -v /tmp/seen; exit 1; }
+        until_seen 'Escape character'
+        echo "echo said-\$((40 + 2))" >&3; until_seen said-42
+        printf '\035' >&3; wait $!; status=$?; cmp /tmp/before /tmp/after && echo "status $status""#;
+    assert_eq!(lab.run("kvm1", script), "status 0\n");
+    lab.virt_net("console db01").ended(2, "not a terminal");
+    lab.virt_net("new web02 --to bridge=nobr9 --pxe --dry-run").ended(2, "nobr9");
+    lab.virt_net("new web02 --to bridge=virbr1 --pxe --yes").ended(3, "package virtinst");
 }
 
 fn add_and_remove(lab: &Lab) {

@@ -9,6 +9,7 @@ mod legacy;
 mod models;
 mod network;
 mod network_edit;
+mod new_guest;
 mod owners;
 mod packets;
 mod path;
