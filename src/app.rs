@@ -81,6 +81,8 @@ pub enum Effect {
     Answer(crate::change::bridge::record::Answer),
     /// Ask for real what is derived for a NIC.
     Probe(crate::model::NicId),
+    /// Lend the terminal to this call, a guest's console, until it ends.
+    Console(Vec<std::ffi::OsString>),
     /// Let the terminal report the mouse, or no more.
     Mouse(state::Mouse),
 }

@@ -6,6 +6,7 @@ pub(crate) mod jobs;
 mod probe;
 mod signals;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +17,17 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tracing::Level;
 
+use crate::app::state::Mouse;
 use crate::app::{App, Effect, Event, Job, update};
 use crate::change::Refusal;
 use crate::change::apply::{self, Tools};
+use crate::change::console;
 use crate::change::journal::Journal;
 use crate::cli::{ExitStatus, complain};
 use crate::config::{self, Config};
 use crate::logging::{self, Log};
 use crate::source::{self, SourceOptions, Sources, now, supervise};
-use crate::term::{Drawn, Screen, keys, restore_on_panic, translate};
+use crate::term::{Drawn, Screen, keys, lend, restore_on_panic, translate};
 use crate::ui;
 use crate::ui::glyphs::Glyphs;
 use crate::ui::theme::Theme;
@@ -112,6 +115,8 @@ impl Session {
         let mut keys = keys::listen();
         let mut snapshots = self.sources.snapshots.clone();
         let mut clock = tokio::time::interval(Duration::from_secs(1));
+        // Time spent in a guest's console is not caught up with.
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut signals = Signals::listen()?;
         let mut drawn = Instant::now();
         let mut is_dirty = true;
@@ -159,7 +164,7 @@ impl Session {
                     break 'screen ExitStatus::HungUp;
                 }
                 for effect in update(&mut self.app, event) {
-                    match self.carry_out(effect) {
+                    match self.carry_out(effect).await {
                         Ok(Next::Wait) => {}
                         Ok(Next::End) => return Ok(ExitStatus::Done),
                         Err(_) => break 'screen ExitStatus::HungUp,
@@ -193,10 +198,11 @@ impl Session {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Result<Next> {
+    async fn carry_out(&mut self, effect: Effect) -> Result<Next> {
         match effect {
             Effect::Quit => return Ok(Next::End),
             Effect::Suspend => self.screen.suspend()?,
+            Effect::Console(call) => self.console(call).await?,
             Effect::Repaint => {
                 self.screen.repaint()?;
                 let _ = self.events.send(resized());
@@ -210,6 +216,34 @@ impl Session {
             Effect::Probe(nic) => self.probe(nic),
         }
         Ok(Next::Wait)
+    }
+
+    /// Lends the terminal to a guest's console and takes it again when that ends.
+    async fn console(&mut self, call: Vec<OsString>) -> Result<()> {
+        if self.sources.updates.is_none() {
+            let _ = self.events.send(Event::Message("a recording has no consoles".to_owned()));
+            return Ok(());
+        }
+        self.screen.leave();
+        complain(console::LEAVE);
+        let ended = tokio::task::spawn_blocking(move || {
+            let _no_keys = keys::hold();
+            lend(&call)
+        });
+        let ended = ended.await?;
+        self.screen.resume()?;
+        if self.app.mouse == Mouse::On {
+            Screen::mouse(Mouse::On)?;
+        }
+        let _ = self.events.send(resized());
+        let said = match ended {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) => format!("virsh console: {status}; `virt-net console` shows what it says"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => console::MISSING.to_owned(),
+            Err(error) => format!("run virsh: {error}"),
+        };
+        let _ = self.events.send(Event::Message(said));
+        Ok(())
     }
 
     /// Starts a change; its news and its end come as events.

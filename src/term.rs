@@ -120,6 +120,11 @@ impl Screen {
         self.resume()
     }
 
+    /// Gives the terminal back for a while; [`Self::resume`] takes it again.
+    pub fn leave(&mut self) {
+        give_back();
+    }
+
     /// Takes the terminal again after a stop of whatever kind, and draws it anew with the next frame.
     ///
     /// # Errors

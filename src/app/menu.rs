@@ -8,7 +8,7 @@ use super::rows::RowId;
 use crate::change::bridge::{BridgeWant, Lasting};
 use crate::change::network::{Autostart, NetworkWant};
 use crate::change::splice::LinkState;
-use crate::change::{Power, Refusal, When, network, nic, power};
+use crate::change::{Power, Refusal, When, console, network, nic, power};
 use crate::doctor::{Finding, Remedy};
 use crate::model::{DomainId, IfName, NetworkId, NicId, Snapshot};
 
@@ -29,6 +29,8 @@ pub enum Deed {
     ApplyPending(NicId),
     /// Make the next boot what the guest has now.
     DiscardPending(NicId),
+    /// The guest's serial console, in this terminal.
+    Console(DomainId),
     /// A guest's power.
     Power(DomainId, Power),
     /// Something with a network.
@@ -59,11 +61,11 @@ pub enum NetworkDeed {
 }
 
 impl Deed {
-    /// Plans it; `None` for what opens a form.
+    /// Plans it; `None` for what opens a form or a console.
     #[must_use]
     pub fn plan(&self, snapshot: &Snapshot) -> Option<Planned> {
         Some(match self {
-            Self::Switch(_) | Self::Form(_) => return None,
+            Self::Switch(_) | Self::Form(_) | Self::Console(_) => return None,
             Self::Link(id, state) => nic::link(snapshot, *id, *state, When::NowAndNextBoot).map(Job::from),
             Self::Remove(id) => nic::remove(snapshot, *id, When::NowAndNextBoot).map(Job::from),
             Self::Reseat(id) => nic::reseat(snapshot, *id).map(Job::from),
@@ -186,7 +188,11 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn add(&mut self, key: char, text: &str, deed: Deed) {
-        let obstacle = deed.plan(self.snapshot).and_then(Result::err).map(|refusal| refusal.reason);
+        let refusal = match &deed {
+            Deed::Console(id) => console::plan(self.snapshot, *id).err(),
+            deed => deed.plan(self.snapshot).and_then(Result::err),
+        };
+        let obstacle = refusal.map(|refusal| refusal.reason);
         self.items.push(Item { key, text: text.to_owned(), deed, obstacle });
     }
 
@@ -208,6 +214,7 @@ impl Lines<'_> {
         }
         self.add('n', "NIC: add another one to this guest", Deed::Form(FormKind::NicAdd(id.domain)));
         self.add('v', "NIC: remove it", Deed::Remove(id));
+        self.add('c', "guest: its serial console", Deed::Console(id.domain));
         self.power(id.domain);
         Some(format!("{} · {}", nic.guest, nic.id.mac))
     }

@@ -8,6 +8,10 @@ use crate::model::{DomainId, DomainState, Snapshot};
 /// How the console is left.
 pub const LEAVE: &str = "Ctrl-] leaves the console";
 
+/// What is said where virsh is not there.
+pub const MISSING: &str = "virsh is not there: install libvirt-clients (Debian, Ubuntu), libvirt-client (Fedora, RHEL) \
+     or libvirt (Arch)";
+
 /// The call, an argument each, no shell; the guest by its UUID, whatever its name.
 ///
 /// # Errors

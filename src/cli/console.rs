@@ -45,6 +45,13 @@ pub(super) async fn run(args: &ConsoleArgs, options: &SourceOptions) -> Result<E
         }
     };
     complain(console::LEAVE);
-    let ended = tokio::task::spawn_blocking(move || lend(&call)).await?.wrap_err("run virsh")?;
+    let ended = tokio::task::spawn_blocking(move || lend(&call)).await?;
+    let ended = match ended {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            complain(console::MISSING);
+            return Ok(ExitStatus::Refused);
+        }
+        ended => ended.wrap_err("run virsh")?,
+    };
     Ok(if ended.success() { ExitStatus::Done } else { ExitStatus::Failed })
 }

@@ -6,6 +6,7 @@
 
 use std::io::stdin;
 use std::os::fd::AsFd as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossterm::event::{self, Event};
@@ -23,8 +24,21 @@ pub fn listen() -> UnboundedReceiver<Event> {
     keys
 }
 
+/// Whoever holds it may read what is typed.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Nothing is read from the terminal as long as this is held: another program has it.
+pub fn hold() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn read(keys: &UnboundedSender<Event>) {
-    while has_something() {
+    while has_something(PollTimeout::NONE).is_some() {
+        let _turn = hold();
+        // It may have been another program's, and read by that meanwhile.
+        if has_something(PollTimeout::ZERO) != Some(true) {
+            continue;
+        }
         // Zero would mean: do not even look.
         while event::poll(Duration::from_millis(1)).unwrap_or(false) {
             let Ok(event) = event::read() else { return };
@@ -35,17 +49,18 @@ fn read(keys: &UnboundedSender<Event>) {
     }
 }
 
-/// Waits until something was typed; false when the terminal is gone.
-fn has_something() -> bool {
+/// Waits until something was typed, but not longer; `None` when the terminal is gone.
+fn has_something(patience: PollTimeout) -> Option<bool> {
     let stdin = stdin();
     loop {
         let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
+        match poll(&mut fds, patience) {
             Err(nix::errno::Errno::EINTR) => {}
-            Err(_) => return false,
-            Ok(_) => {
+            Err(_) => return None,
+            Ok(ready) => {
                 let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
-                return !fds[0].revents().is_some_and(|seen| seen.intersects(gone));
+                let is_gone = fds[0].revents().is_some_and(|seen| seen.intersects(gone));
+                return (!is_gone).then_some(ready > 0);
             }
         }
     }

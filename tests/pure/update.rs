@@ -234,6 +234,25 @@ fn boxes_open_and_close_one_at_a_time() {
 }
 
 #[test]
+fn a_running_guests_console_gets_the_terminal_and_its_name_is_no_part_of_the_call() {
+    let mut app = app((120, 40));
+    let Some(RowId::Nic(nic)) = app.cursor(app.focus) else { panic!("no NIC is selected") };
+    assert!(press(&mut app, "a").is_empty());
+    let Some(Overlay::Menu(menu)) = app.overlays.last() else { panic!("{:?}", app.overlays) };
+    let mut letters: Vec<char> = menu.items.iter().map(|item| item.key).collect();
+    letters.sort_unstable();
+    letters.dedup();
+    assert_eq!(letters.len(), menu.items.len(), "a letter stands twice: {:?}", menu.items);
+    let effects = press(&mut app, "c");
+    let [Effect::Console(call)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(call.first().map(std::ffi::OsString::as_os_str), Some(std::ffi::OsStr::new("virsh")));
+    let last: Vec<String> =
+        call.iter().rev().take(2).map(|word| word.to_string_lossy().into_owned()).collect();
+    assert_eq!(last, [nic.domain.to_string(), "console".to_owned()]);
+    assert!(app.overlays.is_empty());
+}
+
+#[test]
 fn keys_that_concern_the_terminal_are_effects() {
     let mut app = app((120, 40));
     script(

@@ -9,7 +9,8 @@ use crate::app::forms::{Form, FormKind};
 use crate::app::job::Job;
 use crate::app::menu::{Deed, Menu};
 use crate::app::{App, Code, Effect, Key, Overlay, RowId};
-use crate::model::NicId;
+use crate::change::console;
+use crate::model::{DomainId, NicId};
 
 /// The NIC of the selected row, if it has one.
 pub(super) fn nic_of(app: &App) -> Option<NicId> {
@@ -121,9 +122,23 @@ fn choose(app: &mut App, at: usize) -> Vec<Effect> {
             match item.deed {
                 Deed::Switch(nic) => open_switch(app, Some(nic)),
                 Deed::Form(kind) => open_form(app, kind),
+                Deed::Console(guest) => return open_console(app, guest),
                 _ => {}
             }
         }
+    }
+    Vec::new()
+}
+
+/// The terminal goes to the guest's console; not while a change runs, whose steps would not be seen.
+fn open_console(app: &mut App, guest: DomainId) -> Vec<Effect> {
+    if app.is_changing() {
+        app.say("a change is running; c shows it");
+        return Vec::new();
+    }
+    match console::plan(app.live(), guest) {
+        Ok(call) => return vec![Effect::Console(call)],
+        Err(refusal) => app.say(format!("{}: {}; {}", refusal.what, refusal.reason, refusal.way_out)),
     }
     Vec::new()
 }
