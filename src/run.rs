@@ -128,6 +128,8 @@ impl Session {
                 biased;
                 told = signals.next() => match told {
                     Told::End(status) => break status,
+                    // Stopped, it would leave the guest where the change stands.
+                    Told::Suspend if self.app.is_changing() => Vec::new(),
                     Told::Suspend if self.screen.suspend().is_ok() => Vec::new(),
                     Told::Resume if self.screen.resume().is_ok() => vec![resized()],
                     Told::Suspend | Told::Resume => break ExitStatus::HungUp,

@@ -31,6 +31,21 @@ pub enum FormKind {
     BridgePort(IfName),
 }
 
+impl FormKind {
+    /// What it is about is there.
+    #[must_use]
+    pub fn is_there(self, snapshot: &Snapshot) -> bool {
+        match self {
+            Self::NetworkNew(_) | Self::BridgeNew(_) => true,
+            Self::NetworkEdit(id) | Self::NetworkClone(id) | Self::Lease(id) => {
+                snapshot.network(id).is_some()
+            }
+            Self::NicAdd(id) => snapshot.guest(id).is_some(),
+            Self::BridgePort(bridge) => snapshot.bridge_named(bridge).is_some(),
+        }
+    }
+}
+
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {

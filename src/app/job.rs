@@ -318,11 +318,15 @@ pub fn outcome_of_many(outcome: &ManyOutcome) -> Outcome {
         .filter_map(|(nic, outcome)| Some(format!("{}: {}", nic.mac, reason(outcome)?)))
         .collect();
     let bad = |(_, outcome): &&(crate::model::NicId, Outcome)| matches!(outcome, Outcome::Failed { .. });
+    // A plan that had nothing to take back ends as reverted.
+    let still_done = |(_, outcome): &&(crate::model::NicId, Outcome)| {
+        !matches!(outcome, Outcome::Verified { .. } | Outcome::Reverted { .. })
+    };
     let left: Vec<String> = outcome
         .each
         .iter()
         .filter(bad)
-        .chain(outcome.taken_back.iter().filter(|(_, outcome)| !matches!(outcome, Outcome::Verified { .. })))
+        .chain(outcome.taken_back.iter().filter(still_done))
         .filter_map(|(nic, outcome)| Some(format!("{}: {}", nic.mac, reason(outcome)?)))
         .collect();
     if left.is_empty() {

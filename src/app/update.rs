@@ -42,6 +42,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
             }
             app.take(snapshot);
             boxes::forget_gone(app);
+            boxes::close_gone(app);
         }
         Event::Clock(now) => app.now = now,
         Event::Progress(progress) => on_progress(app, progress),
@@ -121,6 +122,8 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
     match action {
         Action::Help => app.overlays.push(Overlay::Help { scroll: 0 }),
         Action::Repaint => return vec![Effect::Repaint],
+        // A stopped process would leave the guest where the change stands.
+        Action::Suspend if app.is_changing() => app.say("a change is running; suspend when it has ended (c)"),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Keep => return answer(app, Answer::Confirm),
         Action::PutBack => return answer(app, Answer::Rollback),

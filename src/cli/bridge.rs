@@ -152,7 +152,7 @@ pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Res
         complain("a recording cannot be changed");
         return Ok(ExitStatus::Refused);
     }
-    if !consent.yes && !agreed()? {
+    if !consent.yes && !agreed().await? {
         return Ok(ExitStatus::Refused);
     }
     carry_out(&plan, consent).await

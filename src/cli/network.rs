@@ -50,7 +50,7 @@ async fn carry_out(plan: &NetworkPlan, consent: &Consent, sources: &Sources) -> 
         complain("a recording cannot be changed");
         return Ok(ExitStatus::Refused);
     }
-    if !consent.yes && !agreed()? {
+    if !consent.yes && !agreed().await? {
         return Ok(ExitStatus::Refused);
     }
     let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();

@@ -132,7 +132,7 @@ pub(super) async fn run(args: &NewArgs, options: &SourceOptions) -> Result<ExitS
         complain("a recording cannot be changed");
         return Ok(ExitStatus::Refused);
     }
-    if !args.consent.yes && !agreed()? {
+    if !args.consent.yes && !agreed().await? {
         return Ok(ExitStatus::Refused);
     }
     let ended = match tokio::task::spawn_blocking(move || lend(&call)).await? {

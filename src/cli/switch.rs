@@ -152,7 +152,7 @@ pub(super) async fn carry_out(
     sources: &Sources,
     journal: Option<Journal>,
 ) -> Result<(ExitStatus, Option<Outcome>)> {
-    match agree(&preview::plan(plan), plan, consent, sources, journal)? {
+    match agree(&preview::plan(plan), plan, consent, sources, journal).await? {
         Agreed::Not(status) => Ok((status, None)),
         Agreed::With(tools) => {
             let (tell, news) = tokio::sync::mpsc::unbounded_channel();
@@ -171,7 +171,7 @@ pub(super) enum Agreed {
 }
 
 /// Shows the preview and asks, as far as the arguments leave that open.
-pub(super) fn agree(
+pub(super) async fn agree(
     text: &str,
     plan: &impl Serialize,
     consent: &Consent,
@@ -191,7 +191,7 @@ pub(super) fn agree(
         complain("a recording cannot be changed");
         return Ok(Agreed::Not(ExitStatus::Refused));
     }
-    if !consent.yes && !agreed()? {
+    if !consent.yes && !agreed().await? {
         return Ok(Agreed::Not(ExitStatus::Refused));
     }
     let journal = match journal.map_or_else(Journal::open, Ok) {
@@ -267,14 +267,18 @@ pub(super) fn interrupts() -> Result<tokio::sync::mpsc::UnboundedReceiver<()>> {
 }
 
 /// Asks on a terminal; without one nobody can agree.
-pub(super) fn agreed() -> Result<bool> {
+pub(super) async fn agreed() -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         complain("not a terminal: nobody can be asked; add --yes to do it");
         return Ok(false);
     }
     print("Do it? [y/N] ")?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    // Beside the runtime: the picture of the host goes on while somebody thinks.
+    let read = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = read.await??;
     let yes = matches!(answer.trim(), "y" | "Y" | "yes");
     if !yes {
         complain("nothing was changed");

@@ -73,7 +73,7 @@ pub(super) async fn carry_out(
         complain("none of them can be switched; nothing was changed");
         return Ok((ExitStatus::Refused, None));
     }
-    match switch::agree(&text(many), many, consent, sources, None)? {
+    match switch::agree(&text(many), many, consent, sources, None).await? {
         Agreed::Not(status) => Ok((status, None)),
         Agreed::With(tools) => {
             let (tell, news) = unbounded_channel();

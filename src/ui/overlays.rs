@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget as _};
 
-use super::text::{escape, fit, span, truncate, width};
+use super::text::{escape, fit, span, truncate, width, wrap};
 use super::theme::{Role, Theme};
 use crate::app::action::{ACTIONS, Context};
 use crate::app::{App, Overlay};
@@ -26,7 +26,14 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                 show(" Keys ", help(app, theme), *scroll, theme, area, frame);
             }
             Overlay::Messages { scroll } => {
-                show(" Messages ", messages(app, theme), *scroll, theme, area, frame);
+                show(
+                    " Messages ",
+                    messages(app, theme, usize::from(area.width).saturating_sub(4)),
+                    *scroll,
+                    theme,
+                    area,
+                    frame,
+                );
             }
             Overlay::Detail { row, scroll } => {
                 let (title, lines) =
@@ -161,15 +168,18 @@ fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
     lines
 }
 
-fn messages<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
+fn messages<'a>(app: &App, theme: Theme, room: usize) -> Vec<Line<'a>> {
     if app.messages.is_empty() {
         return vec![Line::styled(" nothing yet", theme.style(Role::Dim))];
     }
-    let line = |(at, text): &(crate::model::Timestamp, String)| {
-        Line::from(vec![
-            Span::styled(format!(" {:>12} ago  ", span(app.now.millis_since(*at))), theme.style(Role::Dim)),
-            Span::raw(escape(text).into_owned()),
-        ])
+    let lines = |(at, text): &(crate::model::Timestamp, String)| -> Vec<Line<'a>> {
+        let ago = format!(" {:>12} ago  ", span(app.now.millis_since(*at)));
+        let wrapped = wrap(&escape(text), room.saturating_sub(width(&ago))).into_iter().enumerate();
+        let line = |(row, part)| {
+            let before = if row == 0 { ago.clone() } else { " ".repeat(width(&ago)) };
+            Line::from(vec![Span::styled(before, theme.style(Role::Dim)), Span::raw(part)])
+        };
+        wrapped.map(line).collect()
     };
-    app.messages.iter().rev().map(line).collect()
+    app.messages.iter().rev().flat_map(lines).collect()
 }

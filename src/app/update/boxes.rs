@@ -249,6 +249,20 @@ pub(super) fn on_switch(app: &mut App, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
+/// A box about what is gone goes too, and says so: it could only mislead.
+pub(super) fn close_gone(app: &mut App) {
+    let live = Arc::clone(&app.live);
+    let before = app.overlays.len();
+    app.overlays.retain(|overlay| match overlay {
+        Overlay::Switch(form) => live.nic(form.nic).is_some(),
+        Overlay::Form(form) => form.kind.is_there(&live),
+        _ => true,
+    });
+    if app.overlays.len() < before {
+        app.say("what the form was about is gone; nothing was changed");
+    }
+}
+
 /// NICs that are gone are not marked any more.
 pub(super) fn forget_gone(app: &mut App) {
     let App { marked, live, .. } = app;

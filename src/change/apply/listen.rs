@@ -75,7 +75,8 @@ fn bind(fd: &OwnedFd, link: IfIndex) -> Option<()> {
     }
 }
 
-/// The guest's address in a frame: the sender of its ARP, the source of its IP, or what DHCP gives it.
+/// The guest's address in a frame: the sender of its ARP, or what DHCP gives it. The source of its IP may be
+/// anybody's: a guest may route.
 fn address_in(frame: &[u8], guest: Mac) -> Option<Heard> {
     let source = Mac::from_slice(frame.get(6..12)?)?;
     let kind = frame.get(12..14)?;
@@ -85,7 +86,6 @@ fn address_in(frame: &[u8], guest: Mac) -> Option<Heard> {
     let plain = |address: &Ipv4Addr| !address.is_unspecified() && !address.is_link_local();
     match kind {
         [0x08, 0x06] if source == guest => at(14).filter(plain).map(used),
-        [0x08, 0x00] if source == guest => at(12).filter(plain).map(used),
         [0x08, 0x00] => dhcp_ack(payload, guest).map(|address| Heard::Given(IpAddr::V4(address))),
         _ => None,
     }
