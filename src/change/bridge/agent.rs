@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::files;
 use super::hands::Hands;
+use super::kernel::Kernel;
 use super::record::{Answer, Kept, Progress, Record, RecordError, Records};
 use super::{BridgePlan, Expect};
 use crate::model::{IfIndex, Timestamp};
@@ -410,9 +411,14 @@ async fn seen(expect: &Expect, patience: Duration, mut tell: impl FnMut(&String)
 }
 
 /// Waits until a neighbour has told its MAC over the link that the route to it takes now: a datagram to
-/// the discard port makes the kernel ask.
+/// the discard port makes the kernel ask. What the kernel knew from before proves nothing, and is forgotten.
 async fn answers(neighbour: IpAddr, patience: Duration) -> Result<(), String> {
     let deadline = Instant::now() + patience;
+    let kernel = Kernel::open().map_err(|error| error.to_string())?;
+    let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
+    if let Some(link) = facts.route_to(neighbour).and_then(|route| route.oif) {
+        kernel.forget(link, neighbour).await.map_err(|error| error.to_string())?;
+    }
     while Instant::now() < deadline {
         let any: std::net::SocketAddr = match neighbour {
             IpAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::BridgeStpState;
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -17,8 +18,8 @@ use rtnetlink::{Handle, LinkBridge, LinkUnspec};
 use thiserror::Error;
 
 use super::{Step, Stp};
-use crate::model::IfName;
 use crate::model::kernel::Route;
+use crate::model::{IfIndex, IfName};
 use crate::source::netlink;
 
 /// Why a step failed.
@@ -63,6 +64,31 @@ impl Kernel {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(KernelError::Open)?;
         tokio::spawn(connection);
         Ok(Self { handle })
+    }
+
+    /// Makes the kernel forget a neighbour's MAC on a link, so that it has to ask again. One it does not
+    /// know is forgotten already.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn forget(&self, link: IfIndex, neighbour: IpAddr) -> Result<(), rtnetlink::Error> {
+        let known: Vec<NeighbourMessage> = self.handle.neighbours().get().execute().try_collect().await?;
+        let same = |attribute: &NeighbourAttribute| match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
+                neighbour == IpAddr::V4(*address)
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
+                neighbour == IpAddr::V6(*address)
+            }
+            _ => false,
+        };
+        for entry in known {
+            if entry.header.ifindex == link.0 && entry.attributes.iter().any(same) {
+                // It may go by itself meanwhile.
+                let _ = self.handle.neighbours().del(entry).execute().await;
+            }
+        }
+        Ok(())
     }
 
     /// Does one step.
