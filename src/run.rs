@@ -256,6 +256,13 @@ impl Session {
     fn plan_undo(&self) {
         let found = self.tools().and_then(|tools| {
             let (record, plan) = apply::plan_undo(&tools.snapshots.borrow(), &tools.journal)?;
+            if record.plan.group.is_some() {
+                return Err(Refusal {
+                    what: "undo the last change".to_owned(),
+                    reason: "it was done together with other NICs".to_owned(),
+                    way_out: "`virt-net undo` takes all of them back".to_owned(),
+                });
+            }
             Ok(Job::Nic(Box::new(plan), Some(Box::new(record))))
         });
         let _ = self.events.send(Event::Undo(Box::new(found)));

@@ -106,7 +106,7 @@ impl Job {
     /// Whether the last word of it is the journal's, so that `u` takes it back.
     #[must_use]
     pub const fn can_be_undone(&self) -> bool {
-        matches!(self, Self::Nic(..) | Self::Many(_))
+        matches!(self, Self::Nic(..))
     }
 
     /// What it means.

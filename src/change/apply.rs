@@ -190,7 +190,14 @@ pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<(Record, Plan
         reason: reason.to_owned(),
         way_out: way_out.to_owned(),
     };
-    let record = journal.last_open().ok_or_else(|| refuse("there is none", "virt-net switch"))?;
+    let record = loop {
+        let record = journal.last_open().ok_or_else(|| refuse("there is none", "virt-net switch"))?;
+        // A guest that was deleted keeps nobody from what came before.
+        let gone = snapshot.health.libvirt.is_ok() && snapshot.guest(record.plan.nic.domain).is_none();
+        if !gone || journal.finish(record.clone(), State::Undone).is_err() {
+            break record;
+        }
+    };
     let came = if record.state == State::Verified { Came::Through } else { Came::HalfWay };
     if let Some(plan) = undo::plan(snapshot, &record.plan, came)? {
         return Ok((record, plan));
@@ -201,6 +208,14 @@ pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<(Record, Plan
 
 /// Notes that a change was taken back.
 pub fn mark_undone(journal: &Journal, record: Record) {
+    // What took it back is no change to be taken back in its turn: the next undo is of the one before.
+    let newer = |other: &Record| {
+        other.begun > record.begun && other.plan.nic == record.plan.nic && other.state == State::Verified
+    };
+    let own = journal.records().into_iter().rev().find(newer);
+    if let Some(Err(error)) = own.map(|own| journal.finish(own, State::Undone)) {
+        tracing::error!(%error, "note the undo");
+    }
     if let Err(error) = journal.finish(record, State::Undone) {
         tracing::error!(%error, "note the undo");
     }

@@ -3,7 +3,7 @@
 
 use super::consequences;
 use super::plan::{self, Bounce, Edit, Plan, Refusal, Verdict};
-use super::splice::{self, SpliceError};
+use super::splice::{self, LinkState, SpliceError};
 use super::target;
 use crate::model::guest::NicConfig;
 use crate::model::{Nic, Snapshot};
@@ -111,10 +111,22 @@ fn back(now: &str, done: &Edit, came: Came) -> Result<Option<Edit>, Changed> {
         return Ok(None);
     }
     let half_way = came == Came::HalfWay && (now.is_empty() || done.before.is_empty());
-    if same(now, &done.after) || half_way {
+    let in_bounce =
+        came == Came::HalfWay && (but_for_link(now, &done.after) || but_for_link(now, &done.before));
+    if same(now, &done.after) || half_way || in_bounce {
         return Ok(Edit::between(now, done.before.as_str()));
     }
     Err(Changed)
+}
+
+/// Whether two texts are the same NIC but for its cable: a change that was cut short in its bounce left it
+/// pulled.
+fn but_for_link(now: &str, then: &str) -> bool {
+    let state = match NicConfig::parse(then) {
+        Ok(then) if then.link_down => LinkState::Down,
+        _ => LinkState::Up,
+    };
+    splice::set_link(now, state).is_ok_and(|now| same(&now, then))
 }
 
 /// Whether two texts are the same NIC; an empty one is none.
@@ -148,5 +160,25 @@ fn verdict(snapshot: &Snapshot, live: &Edit) -> Verdict {
         (Err(_), _) => Verdict::Plug,
         (_, Err(_)) => Verdict::Unplug,
         (Ok(now), Ok(then)) => plan::live_verdict(snapshot, &now, &then),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cable_that_a_cut_bounce_left_pulled_is_plugged_in_again() {
+        let nic = |source: &str, link: &str| {
+            format!(
+                "<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='{source}'/>{link}</interface>"
+            )
+        };
+        let done = Edit { before: nic("br0", ""), after: nic("br1", "") };
+        let pulled = nic("br1", "<link state='down'/>");
+        let edit = back(&pulled, &done, Came::HalfWay).ok().flatten().unwrap();
+        assert_eq!((edit.before, edit.after), (pulled.clone(), done.before.clone()));
+        assert!(back(&pulled, &done, Came::Through).is_err(), "somebody else pulled it");
+        assert!(back(&nic("br2", ""), &done, Came::HalfWay).is_err(), "somebody else moved it");
     }
 }

@@ -80,7 +80,8 @@ async fn undo_group(
     }
     let (status, outcome) = switch_all::carry_out(&many, consent, sources).await?;
     if outcome.is_some_and(|outcome| outcome.is_verified()) {
-        for record in records {
+        let left = |record: &Record| many.left_out.iter().any(|left| left.nic == record.plan.nic);
+        for record in records.into_iter().filter(|record| !left(record)) {
             apply::mark_undone(journal, record);
         }
     }
