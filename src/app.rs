@@ -9,6 +9,7 @@ pub mod job;
 pub mod key;
 pub mod keymap;
 pub mod menu;
+pub mod output;
 pub mod path;
 pub mod remedy;
 pub mod rows;
@@ -54,6 +55,10 @@ pub enum Event {
     Waiting(Option<Box<waiting::Waiting>>),
     /// What asking for real found for a NIC, or why nothing could be asked.
     Probed(crate::model::NicId, Result<Vec<crate::path::probe::Probed>, String>),
+    /// What virt-install says while it makes a guest.
+    Said(crate::change::new_guest::said::Said),
+    /// What the host's files say about the guest in the form.
+    Looked(Box<crate::change::new_guest::Evidence>),
     /// Something the operator should know.
     Message(String),
     /// The program's own log: kept with the messages, not shown by itself.
@@ -81,6 +86,10 @@ pub enum Effect {
     Answer(crate::change::bridge::record::Answer),
     /// Ask for real what is derived for a NIC.
     Probe(crate::model::NicId),
+    /// Look at what the guest in the form hangs on.
+    Look(Box<crate::change::new_guest::Question>),
+    /// Stop virt-install.
+    Stop,
     /// Lend the terminal to this call, a guest's console, until it ends.
     Console(Vec<std::ffi::OsString>),
     /// Let the terminal report the mouse, or no more.

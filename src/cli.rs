@@ -108,22 +108,48 @@ pub enum Command {
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum ExitStatus {
     /// Done, and verified where something was changed.
-    Done = 0,
+    Done,
     /// Failed; what had been changed was put back. Of the doctor: there are warnings.
-    Failed = 1,
+    Failed,
     /// The arguments make no sense, or there is no terminal. Of the doctor: there are errors.
-    Usage = 2,
+    Usage,
     /// Refused, with the reason; nothing was changed.
-    Refused = 3,
+    Refused,
     /// The screen's terminal went away (128 + SIGHUP).
-    HungUp = 129,
+    HungUp,
     /// Somebody sent SIGINT to the screen.
-    Interrupted = 130,
+    Interrupted,
     /// Somebody sent SIGTERM or SIGQUIT to the screen.
-    Terminated = 143,
+    Terminated,
+    /// That of the program that the terminal was lent to.
+    Of(u8),
+}
+
+impl ExitStatus {
+    /// The number for the shell.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::HungUp => 129,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+            Self::Of(status) => status,
+        }
+    }
+
+    /// How another program ended, as a shell says it: 128 and the signal for one that was killed.
+    #[must_use]
+    pub fn of(ended: std::process::ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
+        Self::Of(status.and_then(|status| u8::try_from(status).ok()).unwrap_or(1))
+    }
 }
 
 /// Runs what the arguments say.

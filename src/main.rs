@@ -20,10 +20,10 @@ fn main() -> ExitCode {
         result
     });
     match result {
-        Ok(status) => ExitCode::from(status as u8),
+        Ok(status) => ExitCode::from(status.code()),
         Err(error) => {
             cli::report(&error);
-            ExitCode::from(cli::ExitStatus::Failed as u8)
+            ExitCode::from(cli::ExitStatus::Failed.code())
         }
     }
 }

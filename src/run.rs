@@ -3,6 +3,7 @@
 
 mod bridge;
 pub(crate) mod jobs;
+mod look;
 mod probe;
 mod signals;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, WrapErr as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tracing::Level;
@@ -58,7 +59,8 @@ pub async fn run(options: &SourceOptions, config: Config) -> Result<ExitStatus> 
     if let Err(error) = &log.file {
         let _ = events.send(Event::Message(format!("no log is written: {error}")));
     }
-    let mut session = Session { app, sources, screen, events, look, log };
+    let (stop, looker) = (None, None);
+    let mut session = Session { app, sources, screen, events, look, log, stop, looker };
     session.tell_half_done();
     // A change runs beside the loop, on the same thread.
     let ended = LocalSet::new().run_until(session.go_on(inbox)).await;
@@ -108,6 +110,9 @@ struct Session {
     events: mpsc::UnboundedSender<Event>,
     look: Look,
     log: Log,
+    /// Stops the program that the running change waits for.
+    stop: Option<watch::Sender<bool>>,
+    looker: Option<look::Looker>,
 }
 
 impl Session {
@@ -216,6 +221,12 @@ impl Session {
             Effect::PlanBridge(job) => self.plan_bridge(*job),
             Effect::Answer(answer) => self.answer(answer),
             Effect::Probe(nic) => self.probe(nic),
+            Effect::Look(question) => self.look(question),
+            Effect::Stop => {
+                if let Some(stop) = &self.stop {
+                    let _ = stop.send(true);
+                }
+            }
         }
         Ok(Next::Wait)
     }
@@ -249,8 +260,10 @@ impl Session {
     }
 
     /// Starts a change; its news and its end come as events.
-    fn apply(&self, job: Job) {
-        tokio::task::spawn_local(jobs::run(job, self.tools(), self.events.clone()));
+    fn apply(&mut self, job: Job) {
+        let (stop, stopping) = watch::channel(false);
+        self.stop = Some(stop);
+        tokio::task::spawn_local(jobs::run(job, self.tools(), self.events.clone(), stopping));
     }
 
     fn plan_undo(&self) {

@@ -368,7 +368,7 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l to -d 'Where i
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l model -d 'The NIC\'s model' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l memory -d 'Memory in MiB' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l vcpus -d 'Processors' -r
-complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l disk -d 'A disk image that is there, or with --size where a new one is made' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l disk -d 'A disk image that is there, or with --size where a new one is made; none for a guest without a disk' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l size -d 'GiB of a new disk [default without --disk: 20]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l iso -d 'Boot this installer' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l graphics -d 'VNC at this address of the host, or none for the serial console alone' -r

@@ -103,6 +103,8 @@ pub enum Action {
     Diff,
     /// Commands.
     Commands,
+    /// Stop the program that makes a guest.
+    Stop,
 }
 
 impl Action {
@@ -343,6 +345,7 @@ pub const ACTIONS: &[Spec] = &[
     spec(Context::Confirm, Action::Diff, &["x"], "diff", "the whole text before and after"),
     spec(Context::Confirm, Action::Commands, &["c"], "commands", "the same by hand"),
     spec(Context::Steps, Action::Undo, &["u"], "undo", "take this change back, with a preview"),
+    spec(Context::Steps, Action::Stop, &["S"], "", "stop virt-install; what it leaves is told"),
     spec(
         Context::Steps,
         Action::Close,

@@ -2,14 +2,17 @@
 //! terminal; [`Form::plan`] is asked again at every change of a field or of the host.
 
 pub(in crate::app) mod bridge;
+pub mod guest;
 mod lease;
 mod network;
 mod nic;
 
+use self::guest::On;
 use super::form::Preview;
 use super::job::Planned;
 use crate::change::Refusal;
 use crate::change::network::Mode;
+use crate::change::new_guest::{Evidence, Question};
 use crate::model::{DomainId, IfName, NetworkId, Snapshot};
 
 /// Which form.
@@ -29,6 +32,8 @@ pub enum FormKind {
     BridgeNew(Option<IfName>),
     /// One more port for a bridge of the host.
     BridgePort(IfName),
+    /// A new guest.
+    GuestNew(On),
 }
 
 impl FormKind {
@@ -36,7 +41,7 @@ impl FormKind {
     #[must_use]
     pub fn is_there(self, snapshot: &Snapshot) -> bool {
         match self {
-            Self::NetworkNew(_) | Self::BridgeNew(_) => true,
+            Self::NetworkNew(_) | Self::BridgeNew(_) | Self::GuestNew(_) => true,
             Self::NetworkEdit(id) | Self::NetworkClone(id) | Self::Lease(id) => {
                 snapshot.network(id).is_some()
             }
@@ -101,6 +106,9 @@ pub struct Form {
     pub scroll: usize,
     /// What would be done, or why nothing can be.
     pub planned: Planned,
+    /// What the host's files say about it, as far as it was looked at.
+    pub evidence: Option<Box<Evidence>>,
+    asked: Option<Question>,
     structure: u64,
 }
 
@@ -133,6 +141,7 @@ impl Form {
             FormKind::NicAdd(id) => nic::fields(snapshot, id)?,
             FormKind::BridgeNew(port) => ("New bridge over a NIC".to_owned(), bridge::fields(snapshot, port)),
             FormKind::BridgePort(bridge) => bridge::port_fields(snapshot, bridge)?,
+            FormKind::GuestNew(on) => ("New guest".to_owned(), guest::fields(snapshot, on)),
         };
         let mut form = Self {
             kind,
@@ -142,6 +151,8 @@ impl Form {
             preview: Preview::default(),
             scroll: 0,
             planned: Err(refusal("", "", "")),
+            evidence: None,
+            asked: None,
             structure: snapshot.structure,
         };
         form.settle(snapshot);
@@ -157,13 +168,16 @@ impl Form {
             FormKind::NicAdd(id) => nic::plan(self, snapshot, id),
             FormKind::BridgeNew(_) => bridge::plan(self, snapshot),
             FormKind::BridgePort(name) => bridge::plan_port(self, snapshot, name),
+            FormKind::GuestNew(_) => guest::plan(self, snapshot),
         }
     }
 
     /// Fields that hang on others, and the plan.
     fn settle(&mut self, snapshot: &Snapshot) {
-        if let FormKind::NetworkNew(_) = self.kind {
-            network::arrange(self, snapshot);
+        match self.kind {
+            FormKind::NetworkNew(_) => network::arrange(self, snapshot),
+            FormKind::GuestNew(_) => guest::arrange(self),
+            _ => {}
         }
         self.planned = self.plan(snapshot);
         self.structure = snapshot.structure;
@@ -202,7 +216,29 @@ impl Form {
         };
         let count = options.len().max(1);
         *at = (*at + count).saturating_add_signed(by) % count;
+        let turned = self.fields.get(self.cursor).map(|field| field.id);
+        if matches!((self.kind, turned), (FormKind::GuestNew(_), Some("boot"))) {
+            guest::follow_boot(self);
+        }
         self.settle(snapshot);
+    }
+
+    /// What is to be looked at for the preview, once for each thing that is typed.
+    pub(super) fn ask(&mut self, snapshot: &Snapshot) -> Option<Question> {
+        let FormKind::GuestNew(_) = self.kind else { return None };
+        let question = guest::question(self, snapshot).filter(|new| self.asked.as_ref() != Some(new))?;
+        self.asked = Some(question.clone());
+        Some(question)
+    }
+
+    /// Takes what was seen.
+    pub(super) fn take(&mut self, snapshot: &Snapshot, evidence: Box<Evidence>) {
+        if self.asked.as_ref() == Some(&evidence.question) {
+            self.evidence = Some(evidence);
+            let scroll = self.scroll;
+            self.settle(snapshot);
+            self.scroll = scroll;
+        }
     }
 
     /// Changes the text under the cursor.

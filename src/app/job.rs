@@ -8,6 +8,7 @@ use crate::change::host::HostPlan;
 use crate::change::journal::Record;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
+use crate::change::new_guest::GuestPlan;
 use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepState};
 
 /// A change that can be previewed and carried out.
@@ -25,6 +26,8 @@ pub enum Job {
     Bridge(Box<BridgeJob>),
     /// The kernel's side.
     Host(Box<HostPlan>),
+    /// A new guest.
+    Guest(Box<GuestPlan>),
 }
 
 /// A change of a bridge of the host.
@@ -60,6 +63,8 @@ pub struct Preview {
     pub edits: Vec<(String, Edit)>,
     /// The same by hand.
     pub commands: Vec<String>,
+    /// What is run, where that is all there is to it.
+    pub call: Option<String>,
 }
 
 /// One step of a job on the screen.
@@ -100,6 +105,7 @@ impl Job {
             Self::Network(plan) => plan.title.clone(),
             Self::Bridge(job) => job.plan.title.clone(),
             Self::Host(plan) => plan.title.clone(),
+            Self::Guest(plan) => plan.title.clone(),
         }
     }
 
@@ -127,6 +133,13 @@ impl Job {
                 commands: plan.commands.clone(),
                 ..Preview::default()
             },
+            Self::Guest(plan) => Preview {
+                risks: plan.risks.clone(),
+                consequences: plan.consequences.clone(),
+                commands: vec![plan.line()],
+                call: Some(plan.line()),
+                ..Preview::default()
+            },
         }
     }
 
@@ -140,6 +153,7 @@ impl Job {
         match self {
             Self::Nic(plan, _) => plan.steps.iter().map(step).collect(),
             Self::Power(plan) => plan.steps.iter().map(step).collect(),
+            Self::Guest(plan) => plan.steps.iter().map(step).collect(),
             Self::Host(plan) => vec![JobStep {
                 key: plan.step.clone(),
                 label: "kernel".to_owned(),
@@ -181,6 +195,7 @@ fn of_nic(plan: &Plan) -> Preview {
         consequences: plan.consequences.clone(),
         edits,
         commands: plan.commands.clone(),
+        call: None,
     }
 }
 
@@ -221,6 +236,7 @@ fn of_network(plan: &NetworkPlan) -> Preview {
         consequences: plan.consequences.clone(),
         edits: if edit.before == edit.after { Vec::new() } else { vec![("XML".to_owned(), edit)] },
         commands: plan.commands.clone(),
+        call: None,
     }
 }
 
@@ -269,6 +285,7 @@ fn of_bridge(job: &BridgeJob) -> Preview {
         consequences,
         edits: plan.lasting.into_iter().map(edit).collect(),
         commands: plan.steps.iter().map(|step| format!("# {}", step.text())).chain(gateways).collect(),
+        call: None,
     }
 }
 
@@ -376,6 +393,12 @@ impl From<BridgeJob> for Job {
 impl From<NetworkPlan> for Job {
     fn from(plan: NetworkPlan) -> Self {
         Self::Network(Box::new(plan))
+    }
+}
+
+impl From<GuestPlan> for Job {
+    fn from(plan: GuestPlan) -> Self {
+        Self::Guest(Box::new(plan))
     }
 }
 

@@ -1,6 +1,7 @@
 //! PURE. Everything that can be done with a row, in one list: each line with its letter and, where it
 //! cannot be done, with the reason. Choosing a line plans it; nothing happens without a preview.
 
+use super::forms::guest::On;
 use super::forms::{FormKind, bridge};
 use super::job::{Job, Planned};
 use super::remedy;
@@ -155,7 +156,7 @@ impl Menu {
             }),
             Some(RowId::Rule(..)) | None => None,
         };
-        lines.new_things();
+        lines.new_things(row);
         let Lines { items, .. } = lines;
         let title = title.unwrap_or_else(|| "this host".to_owned());
         let cursor = items.iter().position(|item| item.obstacle.is_none()).unwrap_or(0);
@@ -286,8 +287,35 @@ impl Lines<'_> {
         self.add('v', "port: take it out of the bridge", Deed::RemovePort(bridge, port));
     }
 
-    fn new_things(&mut self) {
+    /// The network that a bridge is of, which is entered by its name.
+    fn owner(&self, bridge: IfName) -> Option<NetworkId> {
+        let network = self.snapshot.network(self.snapshot.bridge_named(bridge)?.network?)?;
+        network.owns_bridge().then_some(network.id)
+    }
+
+    fn new_things(&mut self, row: Option<&RowId>) {
         use crate::change::network::Mode;
+        let (text, on) = match row {
+            Some(RowId::Network(id)) => ("new guest on this network", On::Network(*id)),
+            Some(RowId::Bridge(name)) => match self.owner(*name) {
+                Some(network) => ("new guest on this network", On::Network(network)),
+                None => ("new guest on this bridge", On::Bridge(*name)),
+            },
+            Some(RowId::Port(bridge, port)) => {
+                let owner = self.snapshot.bridge_named(*bridge);
+                let found = owner.and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port));
+                match found.and_then(|port| port.nic) {
+                    Some(nic) => ("new guest where this one is", On::Like(nic)),
+                    None => match self.owner(*bridge) {
+                        Some(network) => ("new guest on this network", On::Network(network)),
+                        None => ("new guest on this bridge", On::Bridge(*bridge)),
+                    },
+                }
+            }
+            Some(RowId::Nic(id)) => ("new guest where this one is", On::Like(*id)),
+            Some(RowId::Rule(..)) | None => ("new guest", On::Anything),
+        };
+        self.add('g', text, Deed::Form(FormKind::GuestNew(on)));
         self.add('h', "new bridge over a NIC of the host", Deed::Form(FormKind::BridgeNew(None)));
         self.add('w', "new network", Deed::Form(FormKind::NetworkNew(Mode::Nat)));
         self.add('i', "new isolated network", Deed::Form(FormKind::NetworkNew(Mode::Isolated)));

@@ -9,6 +9,7 @@ use super::forms::Form;
 use super::job::{Job, JobStep};
 use super::keymap::Keymap;
 use super::menu::Menu;
+use super::output::Output;
 use super::path::PathView;
 use super::rows::{self, RowId};
 use super::waiting::Waiting;
@@ -222,6 +223,8 @@ pub struct ChangeRun {
     pub steps: Vec<JobStep>,
     /// How it ended; `None` while it runs.
     pub outcome: Option<Outcome>,
+    /// What the program that does it says; `None` where no program does it.
+    pub output: Option<Output>,
 }
 
 /// The whole state.
@@ -259,6 +262,8 @@ pub struct App {
     pub quit_after_change: bool,
     /// What is wrong, as far as it has lasted.
     pub doctor: Watch,
+    /// The guest that is selected as soon as it is there: the one that was just made.
+    pub(super) awaited: Option<String>,
     /// The finding under the doctor's cursor.
     pub finding: Option<(&'static str, Subject)>,
     /// The change of a bridge that is under way, whoever began it.
@@ -294,6 +299,7 @@ impl App {
             mouse: Mouse::default(),
             quit_after_change: false,
             doctor: Watch::default(),
+            awaited: None,
             finding: None,
             waiting: None,
             keymap: Keymap::default(),

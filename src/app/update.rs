@@ -9,6 +9,7 @@ use super::form::Preview;
 use super::forms::FormKind;
 use super::job::{Draft, Job, JobStep, News};
 use super::key::{Code, Key};
+use super::output::Output;
 use super::rows;
 use super::state::{App, ChangeRun, Mouse, Overlay, Pane};
 use super::{Context, Effect, Event};
@@ -18,6 +19,12 @@ use crate::ui::text::escape;
 
 /// Takes an event in.
 pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
+    let mut effects = on_event(app, event);
+    effects.extend(boxes::look(app));
+    effects
+}
+
+fn on_event(app: &mut App, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => return on_key(app, key),
         Event::Paste(text) => {
@@ -41,6 +48,7 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
                 }
             }
             app.take(snapshot);
+            select_awaited(app);
             boxes::forget_gone(app);
             boxes::close_gone(app);
         }
@@ -57,6 +65,13 @@ pub fn update(app: &mut App, event: Event) -> Vec<Effect> {
         },
         Event::Waiting(waiting) => app.waiting = waiting,
         Event::Probed(nic, found) => path::probed(app, nic, found),
+        Event::Said(said) => {
+            let size = app.size;
+            if let Some(output) = app.change.as_mut().and_then(|change| change.output.as_mut()) {
+                output.take(said, size);
+            }
+        }
+        Event::Looked(evidence) => boxes::looked(app, evidence),
         Event::Message(text) => app.say(text),
         Event::Log(text) => app.note(text),
     }
@@ -97,10 +112,28 @@ fn on_outcome(app: &mut App, outcome: Outcome) -> Vec<Effect> {
             step.state = Some(StepState::Failed { reason: "not done".to_owned() });
         }
     }
+    if let (Job::Guest(plan), Outcome::Verified { .. }) = (&change.job, &outcome) {
+        app.awaited = Some(plan.name.clone());
+    }
     change.outcome = Some(outcome);
     app.say(sentence);
+    select_awaited(app);
     // No event of libvirt tells of a cable or a definition; what was done is to be seen at once.
     if app.quit_after_change { vec![Effect::Quit] } else { vec![Effect::Refresh] }
+}
+
+/// Puts the cursor on the guest that was just made, once it is there.
+fn select_awaited(app: &mut App) {
+    let Some(name) = &app.awaited else { return };
+    let Some(nic) = app.live.nics.iter().find(|nic| nic.guest == *name).map(|nic| nic.id) else { return };
+    app.awaited = None;
+    // What hides it would make the cursor lie.
+    app.filter.clear();
+    app.filtering = false;
+    app.focus = Pane::Nics;
+    if let Some(selected) = app.selected.get_mut(Pane::Nics.index()) {
+        *selected = Some(super::RowId::Nic(nic));
+    }
 }
 
 fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
@@ -320,6 +353,7 @@ fn on_confirm(app: &mut App, action: Action) -> Vec<Effect> {
 fn on_steps(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
         Action::Undo => return undo(app),
+        Action::Stop => return stop(app),
         Action::Close => {
             app.overlays.pop();
             if app.is_changing() {
@@ -327,10 +361,41 @@ fn on_steps(app: &mut App, action: Action) -> Vec<Effect> {
             }
         }
         _ => {
-            scroll(app, action);
+            if !scroll_output(app, action) {
+                scroll(app, action);
+            }
         }
     }
     Vec::new()
+}
+
+/// Only virt-install can be stopped in the middle: every other change puts itself back.
+fn stop(app: &mut App) -> Vec<Effect> {
+    let makes_a_guest = app.change.as_ref().is_some_and(|change| matches!(change.job, Job::Guest(_)));
+    if makes_a_guest && app.is_changing() {
+        app.say("stopping virt-install");
+        return vec![Effect::Stop];
+    }
+    app.say("nothing runs that could be stopped");
+    Vec::new()
+}
+
+/// Moves what a program says; false when none does it, or the key means something else.
+fn scroll_output(app: &mut App, action: Action) -> bool {
+    let size = app.size;
+    let page = isize::try_from(super::output::rows(size)).unwrap_or(1);
+    let Some(output) = app.change.as_mut().and_then(|change| change.output.as_mut()) else { return false };
+    let by = match action {
+        Action::Up => 1,
+        Action::Down => -1,
+        Action::PageUp => page,
+        Action::PageDown => -page,
+        Action::First => isize::MAX,
+        Action::Last => isize::MIN,
+        _ => return false,
+    };
+    output.scroll(size, by);
+    true
 }
 
 /// Begins a change that was agreed to.
@@ -344,7 +409,8 @@ pub(super) fn start(app: &mut App, job: Job) -> Vec<Effect> {
     {
         return vec![Effect::PlanBridge(job.clone())];
     }
-    app.change = Some(ChangeRun { job: job.clone(), steps: job.steps(), outcome: None });
+    let output = matches!(job, Job::Guest(_)).then(Output::default);
+    app.change = Some(ChangeRun { job: job.clone(), steps: job.steps(), outcome: None, output });
     if !matches!(app.overlays.last(), Some(Overlay::Steps { .. })) {
         app.overlays.push(Overlay::Steps { scroll: 0 });
     }

@@ -11,6 +11,7 @@
 mod address;
 mod back;
 mod course;
+pub mod guest;
 mod hands;
 pub mod host;
 mod kernel;

@@ -31,6 +31,13 @@ pub fn offered(snapshot: &Snapshot, guest: DomainId) -> Vec<String> {
     }
 }
 
+/// The models to offer for a guest that is not there yet: those of an emulator that this host's guests have.
+#[must_use]
+pub fn common(snapshot: &Snapshot) -> Vec<String> {
+    let known = snapshot.libvirt.emulators.iter().find(|emulator| !emulator.models.is_empty());
+    known.map_or_else(|| COMMON.map(str::to_owned).to_vec(), |emulator| emulator.models.clone())
+}
+
 /// Why this guest cannot have this model, and the nearest ones that it can.
 pub(super) fn unknown(snapshot: &Snapshot, guest: DomainId, model: &str) -> Option<(String, String)> {
     let mut near = offered(snapshot, guest);

@@ -1,10 +1,18 @@
-//! PURE. A new guest as the call of `virt-install` that makes it: an argument each, no shell.
+//! PURE. A new guest as the call of `virt-install` that makes it: an argument each, no shell. What the
+//! host's files and libvirt's pools have to say is [`Evidence`], read by `apply::guest`.
+
+mod call;
+pub mod evidence;
+pub mod said;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::Refusal;
-use super::target::{self, Target};
+use serde::{Serialize, Serializer};
+
+pub use self::evidence::{Evidence, Question};
+use super::target::{self, Target, quote};
+use super::{Refusal, Step, StepId};
 use crate::model::Snapshot;
 
 /// The program that makes guests.
@@ -12,7 +20,7 @@ pub const PROGRAM: &str = "virt-install";
 
 /// Which package has it.
 pub const PACKAGE: &str =
-    "install it: package virtinst on Debian and Ubuntu, virt-install on Fedora, RHEL and SUSE";
+    "install it: package virtinst on Debian and Ubuntu; virt-install on Fedora, RHEL, Arch and openSUSE";
 
 /// What somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,50 +85,207 @@ pub enum Graphics {
     Vnc(std::net::IpAddr),
 }
 
-/// The call.
+/// What will be done. Made by [`plan`]; applied as it is.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GuestPlan {
+    /// What is wanted.
+    #[serde(skip)]
+    pub new: NewGuest,
+    /// The guest's name.
+    pub name: String,
+    /// In one line.
+    pub title: String,
+    /// The call, an argument each.
+    #[serde(serialize_with = "words")]
+    pub command: Vec<OsString>,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// What must not be overlooked.
+    pub risks: Vec<String>,
+    /// What it means, in sentences.
+    pub consequences: Vec<String>,
+    /// What is looked at before anything is done.
+    #[serde(skip)]
+    pub question: Question,
+}
+
+fn words<S: Serializer>(command: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(command.iter().map(|word| word.to_string_lossy()))
+}
+
+impl GuestPlan {
+    /// The call as a shell line to read; never run. May be hostile text.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let words: Vec<String> = self.command.iter().map(|word| quote(&word.to_string_lossy())).collect();
+        words.join(" ")
+    }
+}
+
+impl NewGuest {
+    fn refuse(&self, reason: impl Into<String>, way_out: impl Into<String>) -> Refusal {
+        Refusal { what: format!("make guest {}", self.name), reason: reason.into(), way_out: way_out.into() }
+    }
+}
+
+/// The call, and what it means; with `evidence` also whether the host is ready for it.
 ///
 /// # Errors
-/// The name is taken, the network cannot be used, or a value cannot be said to virt-install.
-pub fn plan(snapshot: &Snapshot, new: &NewGuest) -> Result<Vec<OsString>, Refusal> {
-    let refuse = |reason: String, way_out: &str| Refusal {
-        what: format!("make guest {}", new.name),
-        reason,
-        way_out: way_out.to_owned(),
-    };
-    let fits = |c: char| c.is_alphanumeric() || "-_.+".contains(c);
-    if new.name.is_empty() || !new.name.chars().all(fits) || new.name.starts_with(['-', '.']) {
-        return Err(refuse("this is no name for a guest".to_owned(), "letters, digits, - _ . +"));
+/// The name is taken, the network cannot be used, a value cannot be said to virt-install, or the evidence
+/// says that virt-install would fail.
+pub fn plan(snapshot: &Snapshot, new: &NewGuest, evidence: Option<&Evidence>) -> Result<GuestPlan, Refusal> {
+    sayable(new)?;
+    free(snapshot, new)?;
+    if let Some((reason, way_out)) = target::obstacle(snapshot, &new.network, None) {
+        return Err(new.refuse(reason, way_out));
     }
-    if snapshot.libvirt.guests.iter().any(|guest| guest.name == new.name) {
-        return Err(refuse("there is a guest of this name".to_owned(), "choose another name"));
+    let question = Question::of(snapshot, new);
+    let looked = match evidence {
+        Some(evidence) => evidence::judge(&question, new, evidence)?,
+        None => evidence::Looked::not_yet(),
+    };
+    let title = format!("new guest {} on {}", new.name, new.network.words());
+    let mut consequences =
+        vec![format!("virt-install makes guest {} on {} and starts it.", new.name, new.network.words())];
+    consequences.extend(looked.checked);
+    consequences.extend(meaning(new));
+    let mut risks = looked.risks;
+    if let Graphics::Vnc(listen) = new.graphics
+        && !listen.is_loopback()
+    {
+        risks.push(format!("its screen is open to everybody who reaches {listen}: VNC without a password"));
+    }
+    let step = |id, text: &str| Step { id, text: text.to_owned() };
+    let steps = vec![
+        step(StepId::Check, "virt-install, the name and the files are looked at"),
+        step(StepId::Install, "virt-install runs to its end"),
+        step(StepId::Guest, "libvirt has the guest, running, its NIC where it was wanted"),
+        step(StepId::Kernel, "the kernel has its tap or macvtap there"),
+    ];
+    let command = call::arguments(snapshot, new);
+    Ok(GuestPlan {
+        new: new.clone(),
+        name: new.name.clone(),
+        title,
+        command,
+        steps,
+        risks,
+        consequences,
+        question,
+    })
+}
+
+fn meaning(new: &NewGuest) -> Vec<String> {
+    let mut sentences = Vec::new();
+    match new.boot {
+        Boot::Pxe | Boot::Iso(_) => sentences.push(
+            "When its installer reboots, the guest goes off: start it again then (a, t; virt-net guest start)."
+                .to_owned(),
+        ),
+        Boot::CloudImage => sentences.push(
+            "The image becomes the guest's disk and changes: keep a copy. virt-install tells the password of \
+             root once."
+                .to_owned(),
+        ),
+        Boot::Import => sentences.push("The image becomes the guest's disk and changes.".to_owned()),
+    }
+    if new.boot == Boot::Pxe
+        && let Target::Network { .. } = new.network
+    {
+        sentences.push(
+            "PXE needs a DHCP server that names a boot file; a network of libvirt does so only with <bootp>."
+                .to_owned(),
+        );
+    }
+    if new.disk != Disk::Diskless {
+        sentences.push(
+            "libvirt gets a storage pool of the disk's directory where there is none yet, and it stays."
+                .to_owned(),
+        );
+    }
+    if new.os.is_none() {
+        sentences.push(
+            "virt-install guesses the system; named (osinfo-query os) it gets its best devices.".to_owned(),
+        );
+    }
+    sentences
+}
+
+/// Every value is one word to virt-install, and they make sense together.
+fn sayable(new: &NewGuest) -> Result<(), Refusal> {
+    let fits = |c: char| c.is_alphanumeric() || "-_.+".contains(c);
+    if new.name.is_empty() {
+        return Err(new.refuse("the guest has no name yet", "give it one: letters, digits, - _ . +"));
+    }
+    if !new.name.chars().all(fits) || new.name.starts_with(['-', '.']) {
+        return Err(new.refuse("this is no name for a guest", "letters, digits, - _ . +"));
     }
     if new.memory < 32 || new.vcpus == 0 {
-        return Err(refuse("it needs memory and a processor".to_owned(), "32 MiB and 1 at least"));
+        return Err(new.refuse("it needs memory and a processor", "32 MiB and 1 at least"));
     }
-    if let Some((reason, way_out)) = target::obstacle(snapshot, &new.network, None) {
-        return Err(refuse(reason, &way_out));
+    let imports = matches!(new.boot, Boot::Import | Boot::CloudImage);
+    if imports && !matches!(new.disk, Disk::Existing(_)) {
+        return Err(new.refuse("there is no system on its disk", "give it a disk that exists"));
     }
-    if matches!((&new.boot, &new.disk), (Boot::Import | Boot::CloudImage, Disk::New { .. } | Disk::Diskless))
-    {
-        return Err(refuse("there is no system on its disk".to_owned(), "give it a disk that exists"));
+    if let Disk::New { size: 0, .. } = new.disk {
+        return Err(new.refuse("a new disk needs a size", "1 GiB at least"));
     }
     let paths = [disk_path(&new.disk), iso(&new.boot)];
     let odd = |path: &PathBuf| path.to_string_lossy().contains([',', '=', '\n']) || !path.is_absolute();
     if let Some(path) = paths.into_iter().flatten().find(|path| odd(path)) {
-        let reason = format!("virt-install would not understand the path {}", path.display());
-        return Err(refuse(reason, "a whole path, without commas and equal signs"));
+        let reason = if path.as_os_str().is_empty() {
+            "the path of a file is missing".to_owned()
+        } else {
+            format!("virt-install would not understand the path {}", path.display())
+        };
+        return Err(new.refuse(reason, "a whole path, without commas and equal signs"));
     }
     let said = [new.model.as_str()].into_iter().chain(new.os.as_deref()).chain(new.virt_type.as_deref());
     if let Some(word) = said.into_iter().find(|word| word.is_empty() || !word.chars().all(fits)) {
-        return Err(refuse(format!("virt-install would not understand {word:?}"), "say it in one word"));
+        return Err(new.refuse(format!("virt-install would not understand {word:?}"), "say it in one word"));
     }
     if let Target::Network { network } = &new.network
         && network.contains([',', '='])
     {
         let reason = format!("virt-install cannot be told the network's name {network}");
-        return Err(refuse(reason, "choose another network"));
+        return Err(new.refuse(reason, "choose another network"));
     }
-    Ok(arguments(snapshot, new))
+    Ok(())
+}
+
+/// Neither its name nor its disk is another guest's.
+fn free(snapshot: &Snapshot, new: &NewGuest) -> Result<(), Refusal> {
+    let guests = &snapshot.libvirt.guests;
+    if guests.iter().any(|guest| guest.name == new.name) {
+        return Err(new.refuse("there is a guest of this name", "choose another name"));
+    }
+    if let Some(path) = disk_path(&new.disk) {
+        let path = path.to_string_lossy();
+        let has = |xml: &str| disks(xml).iter().any(|disk| *disk == path);
+        let owner = guests
+            .iter()
+            .find(|guest| guest.live.iter().chain(&guest.next).any(|definition| has(&definition.xml)));
+        if let Some(owner) = owner {
+            let reason = format!("{path} is the disk of guest {}", owner.name);
+            return Err(new.refuse(reason, "choose another one: two guests on one disk destroy it"));
+        }
+    }
+    Ok(())
+}
+
+/// The files and devices that a definition has as disks one may write to.
+fn disks(xml: &str) -> Vec<String> {
+    let Ok(document) = roxmltree::Document::parse(xml) else { return Vec::new() };
+    let written = |node: &roxmltree::Node<'_, '_>| {
+        node.has_tag_name("disk") && !node.children().any(|child| child.has_tag_name("readonly"))
+    };
+    let sources = document.descendants().filter(written).flat_map(|disk| disk.children());
+    sources
+        .filter(|node| node.has_tag_name("source"))
+        .filter_map(|source| source.attribute("file").or_else(|| source.attribute("dev")))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn disk_path(disk: &Disk) -> Option<&PathBuf> {
@@ -135,60 +300,5 @@ fn iso(boot: &Boot) -> Option<&PathBuf> {
     match boot {
         Boot::Iso(path) => Some(path),
         _ => None,
-    }
-}
-
-fn arguments(snapshot: &Snapshot, new: &NewGuest) -> Vec<OsString> {
-    let mut call: Vec<OsString> = vec![PROGRAM.into()];
-    let mut say = |option: &str, value: OsString| call.extend([option.into(), value]);
-    if !snapshot.host.uri.is_empty() {
-        say("--connect", snapshot.host.uri.clone().into());
-    }
-    if let Some(kind) = &new.virt_type {
-        say("--virt-type", kind.into());
-    }
-    say("--name", new.name.clone().into());
-    say("--memory", new.memory.to_string().into());
-    say("--vcpus", new.vcpus.to_string().into());
-    say("--disk", disk(&new.disk));
-    say("--network", format!("{},model={}", plug(&new.network), new.model).into());
-    say("--os-variant", new.os.clone().unwrap_or_else(|| "detect=on,require=off".to_owned()).into());
-    say(
-        "--graphics",
-        match new.graphics {
-            Graphics::None => "none".into(),
-            Graphics::Vnc(listen) => format!("vnc,listen={listen}").into(),
-        },
-    );
-    match &new.boot {
-        Boot::Pxe => call.push("--pxe".into()),
-        Boot::Iso(path) => call.extend(["--cdrom".into(), path.into()]),
-        Boot::Import => call.push("--import".into()),
-        Boot::CloudImage => call.extend(["--import".into(), "--cloud-init".into()]),
-    }
-    call.push("--noautoconsole".into());
-    call
-}
-
-fn disk(disk: &Disk) -> OsString {
-    let at = |path: &PathBuf, rest: &str| {
-        let mut text = OsString::from("path=");
-        text.push(path);
-        text.push(rest);
-        text
-    };
-    match disk {
-        Disk::New { path: Some(path), size } => at(path, &format!(",size={size},format=qcow2,bus=virtio")),
-        Disk::New { path: None, size } => format!("size={size},bus=virtio").into(),
-        Disk::Existing(path) => at(path, ",bus=virtio"),
-        Disk::Diskless => "none".into(),
-    }
-}
-
-fn plug(target: &Target) -> String {
-    match target {
-        Target::Network { network } => format!("network:{network}"),
-        Target::Bridge { bridge } => format!("bridge:{bridge}"),
-        Target::Macvtap { lower, mode } => format!("type=direct,source={lower},source.mode={}", mode.word()),
     }
 }

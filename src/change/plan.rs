@@ -92,6 +92,10 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepId {
+    /// What the change needs is looked at.
+    Check,
+    /// virt-install makes the guest.
+    Install,
     /// The definition for the next boot.
     NextBoot,
     /// The guest is shut down.
@@ -123,6 +127,8 @@ impl StepId {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Check => "check",
+            Self::Install => "install",
             Self::NextBoot => "next boot",
             Self::Shutdown => "shutdown",
             Self::Start => "start",

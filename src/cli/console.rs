@@ -1,4 +1,4 @@
-//! `virt-net console`: a guest's serial console in this terminal.
+//! `virt-net console`: a guest's serial console in this terminal. Ends with the status of virsh.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -53,5 +53,5 @@ pub(super) async fn run(args: &ConsoleArgs, options: &SourceOptions) -> Result<E
         }
         ended => ended.wrap_err("run virsh")?,
     };
-    Ok(if ended.success() { ExitStatus::Done } else { ExitStatus::Failed })
+    Ok(ExitStatus::of(ended))
 }

@@ -1,20 +1,20 @@
 //! `virt-net new`: a new guest by `virt-install`, shown before it runs.
 
-use std::ffi::OsString;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use color_eyre::eyre::{Result, WrapErr as _};
+use color_eyre::eyre::Result;
 
-use super::switch::{Consent, agreed, parse_target, unreadable};
-use super::{ExitStatus, complain, json_text, preview, print, select};
-use crate::change::Target;
-use crate::change::new_guest::{self, Boot, Disk, Graphics, NewGuest};
-use crate::change::target::quote;
+use super::switch::{self, Agreed, Consent, agree, parse_target, status_of, unreadable};
+use super::{ExitStatus, complain, preview, print, select};
+use crate::change::apply::{self, Tools};
+use crate::change::new_guest::said::Said;
+use crate::change::new_guest::{self, Boot, Disk, Graphics, GuestPlan, NewGuest};
+use crate::change::{Outcome, Progress, Target};
 use crate::source::{self, SourceOptions};
-use crate::term::lend;
 use crate::ui::text::escape;
 
 /// Arguments of `new`.
@@ -34,11 +34,11 @@ pub struct NewArgs {
     /// Processors
     #[arg(long, default_value_t = 2)]
     vcpus: u32,
-    /// A disk image that is there, or with --size where a new one is made
-    #[arg(long, value_name = "PATH")]
+    /// A disk image that is there, or with --size where a new one is made; none for a guest without a disk
+    #[arg(long, value_name = "PATH|none")]
     disk: Option<PathBuf>,
     /// GiB of a new disk [default without --disk: 20]
-    #[arg(long, value_name = "GIB")]
+    #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u32).range(1..))]
     size: Option<u32>,
     /// Boot an installer from the network
     #[arg(long, group = "first")]
@@ -77,6 +77,7 @@ fn parse_graphics(text: &str) -> Result<Graphics, String> {
 impl NewArgs {
     fn wanted(&self) -> NewGuest {
         let disk = match (&self.disk, self.size) {
+            (Some(path), None) if path.as_os_str() == "none" => Disk::Diskless,
             (Some(path), None) => Disk::Existing(path.clone()),
             (path, size) => Disk::New { path: path.clone(), size: size.unwrap_or(20) },
         };
@@ -112,53 +113,71 @@ pub(super) async fn run(args: &NewArgs, options: &SourceOptions) -> Result<ExitS
         complain(&sentence);
         return Ok(ExitStatus::Usage);
     }
-    let call = match new_guest::plan(&snapshot, &args.wanted()) {
-        Ok(call) => call,
+    let new = args.wanted();
+    let mut planned = new_guest::plan(&snapshot, &new, None);
+    if let (Ok(plan), Some(_)) = (&planned, &sources.updates) {
+        let question = plan.question.clone();
+        // Files that never answer are waited for no longer than this; they are looked at again before it runs.
+        let look = tokio::task::spawn_blocking(move || apply::guest::look(&question));
+        if let Ok(Ok(evidence)) = tokio::time::timeout(Duration::from_secs(10), look).await {
+            planned = new_guest::plan(&snapshot, &new, Some(&evidence));
+        }
+    }
+    let plan = match planned {
+        Ok(plan) => plan,
         Err(refusal) => {
             preview::refused(&refusal);
             return Ok(ExitStatus::Refused);
         }
     };
-    if args.consent.json {
-        let words: Vec<_> = call.iter().map(|word| word.to_string_lossy()).collect();
-        print(&json_text(&serde_json::json!({ "command": words }))?)?;
-    } else {
-        print(&format!("{}\n", line(&call)))?;
+    match agree(&preview::new_guest(&plan), &plan, &args.consent, &sources, None).await? {
+        Agreed::Not(status) => Ok(status),
+        Agreed::With(tools) => Ok(status_of(&follow(&plan, &tools, &args.consent).await?)),
     }
-    if args.consent.dry_run {
-        return Ok(ExitStatus::Done);
-    }
-    if sources.updates.is_none() {
-        complain("a recording cannot be changed");
-        return Ok(ExitStatus::Refused);
-    }
-    if !args.consent.yes && !agreed().await? {
-        return Ok(ExitStatus::Refused);
-    }
-    let ended = match tokio::task::spawn_blocking(move || lend(&call)).await? {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            complain(&format!("{} is not there; nothing was changed", new_guest::PROGRAM));
-            complain(new_guest::PACKAGE);
-            return Ok(ExitStatus::Refused);
-        }
-        ended => ended.wrap_err("run virt-install")?,
-    };
-    let there = |snapshot: &crate::model::Snapshot| {
-        snapshot.libvirt.guests.iter().any(|guest| guest.name == args.name)
-    };
-    sources.refresh();
-    let made = there(&*sources.until(Duration::from_secs(10), there).await);
-    if !ended.success() || !made {
-        complain(&format!("virt-install ended with {ended}; see its own words above"));
-        return Ok(ExitStatus::Failed);
-    }
-    print(&format!("guest {} is there\n", escape(&args.name)))?;
-    Ok(ExitStatus::Done)
 }
 
-/// The call as a shell line to read.
-fn line(call: &[OsString]) -> String {
-    let words: Vec<String> =
-        call.iter().map(|word| escape(&quote(&word.to_string_lossy())).into_owned()).collect();
-    words.join(" ")
+/// Runs it and prints what virt-install says, cleaned; ctrl-C stops virt-install, and what it leaves is told.
+async fn follow(plan: &GuestPlan, tools: &Tools, consent: &Consent) -> Result<Outcome> {
+    let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let hear = |said: Said| {
+        let Said::Line(line) = said else { return };
+        let line = format!("  {}\n", escape(&line));
+        // A reader that is gone ends nothing in the middle; with --json standard output is for the object.
+        if consent.json {
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        } else {
+            let _ = print(&line);
+        }
+    };
+    let mut interrupted = switch::interrupts()?;
+    let mut told = Vec::new();
+    let mut note = |progress: Progress| {
+        if !consent.json {
+            let _ = print(&preview::progress(&progress));
+        }
+        told.push(progress);
+    };
+    let change = apply::guest::run(plan, tools, &tell, &hear, stopping);
+    tokio::pin!(change);
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            Some(progress) = news.recv() => note(progress),
+            Some(()) = interrupted.recv() => {
+                complain("stopping virt-install; what it leaves is told");
+                let _ = stop.send(true);
+            }
+            outcome = &mut change => break outcome,
+        }
+    };
+    while let Ok(progress) = news.try_recv() {
+        note(progress);
+    }
+    if consent.json {
+        print(&preview::json(plan, &told, Some(&outcome))?)?;
+    } else {
+        preview::outcome(&outcome)?;
+    }
+    Ok(outcome)
 }

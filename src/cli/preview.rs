@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
 use super::{complain, print};
+use crate::change::new_guest::GuestPlan;
 use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, Step, StepState};
 use crate::ui::text::escape;
 
@@ -30,6 +31,15 @@ pub(super) fn plan(plan: &Plan) -> String {
 pub(super) fn power(plan: &PowerPlan) -> String {
     let heading = format!("{}: {}\n", escape(&plan.name), plan.power.words());
     heading + &meaning(&plan.consequences, &plan.steps) + &by_hand(&plan.commands)
+}
+
+/// The preview of a new guest: what it means, and the very call.
+pub(super) fn new_guest(plan: &GuestPlan) -> String {
+    let mut out = format!("{}\n", escape(&plan.title));
+    for risk in &plan.risks {
+        out.push_str(&format!("  ▲ {}\n", escape(risk)));
+    }
+    out + &meaning(&plan.consequences, &plan.steps) + &format!("the call\n  {}\n", escape(&plan.line()))
 }
 
 fn meaning(consequences: &[String], steps: &[Step]) -> String {

@@ -2,6 +2,7 @@
 //! end come back as events.
 
 use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::watch;
 
 use crate::app::Event;
 use crate::app::job::{self, Job, News};
@@ -9,14 +10,23 @@ use crate::change::apply::{self, Tools};
 use crate::change::{Outcome, Refusal};
 use crate::source::supervise;
 
-/// Carries the job out to its end.
-pub(crate) async fn run(job: Job, tools: Result<Tools, Refusal>, events: UnboundedSender<Event>) {
+/// Carries the job out to its end; one that waits for a program stops it when `stop` says true.
+pub(crate) async fn run(
+    job: Job,
+    tools: Result<Tools, Refusal>,
+    events: UnboundedSender<Event>,
+    stop: watch::Receiver<bool>,
+) {
+    let known = match &job {
+        Job::Guest(_) => "virt-install may still be running: see virsh list --all",
+        _ => "what was done until then stays done; u puts it right",
+    };
     let outcome = match tools {
         Ok(tools) => {
-            let change = supervise::Background::new(carry_out(job, &tools, &events));
+            let change = supervise::Background::new(carry_out(job, &tools, &events, stop));
             change.await.unwrap_or_else(|panic| Outcome::Failed {
                 why: format!("a bug of this program: {panic}"),
-                state: "what was done until then stays done; u puts it right".to_owned(),
+                state: known.to_owned(),
             })
         }
         Err(refusal) => Outcome::Refused(refusal),
@@ -24,7 +34,12 @@ pub(crate) async fn run(job: Job, tools: Result<Tools, Refusal>, events: Unbound
     let _ = events.send(Event::Outcome(Box::new(outcome)));
 }
 
-async fn carry_out(job: Job, tools: &Tools, events: &UnboundedSender<Event>) -> Outcome {
+async fn carry_out(
+    job: Job,
+    tools: &Tools,
+    events: &UnboundedSender<Event>,
+    stop: watch::Receiver<bool>,
+) -> Outcome {
     supervise::forced("change");
     match job {
         Job::Nic(plan, record) => {
@@ -45,6 +60,11 @@ async fn carry_out(job: Job, tools: &Tools, events: &UnboundedSender<Event>) -> 
         Job::Network(plan) => {
             let change = async |tell| apply::network::run(&tools.uri, &plan, &tell).await;
             job::outcome_of_network(telling(events, News::of_network, change).await)
+        }
+        Job::Guest(plan) => {
+            let hear = |said| drop(events.send(Event::Said(said)));
+            let change = async |tell| apply::guest::run(&plan, tools, &tell, &hear, stop).await;
+            telling(events, News::of_progress, change).await
         }
         Job::Bridge(job) => super::bridge::carry_out(*job, events).await,
         Job::Host(plan) => {

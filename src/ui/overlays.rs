@@ -4,6 +4,7 @@ mod detail;
 pub(super) mod doctor;
 mod form;
 mod menu;
+mod output;
 mod path;
 mod preview;
 mod steps;
@@ -58,7 +59,11 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                 show(&format!(" {} ", escape(title)), lines, *scroll, theme, area, frame);
             }
             Overlay::Steps { scroll } => {
-                if let Some(change) = &app.change {
+                if let Some((change, output)) =
+                    app.change.as_ref().and_then(|change| Some((change, change.output.as_ref()?)))
+                {
+                    output::draw(app, change, output, theme, area, frame);
+                } else if let Some(change) = &app.change {
                     let room = usize::from(area.width.min(106)).saturating_sub(4);
                     show(" Change ", steps::lines(change, theme, room), *scroll, theme, area, frame);
                 }

@@ -10,6 +10,7 @@ mod lab;
 mod libvirt;
 mod netlink;
 mod network;
+mod new_guest;
 mod path;
 #[path = "../common/picture.rs"]
 mod picture;

@@ -5,6 +5,7 @@ mod collector;
 mod definitions;
 mod doctor;
 mod firewall;
+mod guest_form;
 mod legacy;
 mod models;
 mod network;

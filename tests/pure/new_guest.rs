@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use virt_net::change::new_guest::evidence::{Evidence, Question, Seen};
+use virt_net::change::new_guest::said::{self, Lines, Said};
 use virt_net::change::new_guest::{self, Boot, Disk, Graphics, NewGuest};
 use virt_net::change::{Target, console};
 use virt_net::model::facts::Recording;
@@ -31,8 +33,8 @@ fn notes() -> NewGuest {
 }
 
 fn call(new: &NewGuest) -> String {
-    let words = new_guest::plan(&host(), new).unwrap();
-    words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    let plan = new_guest::plan(&host(), new, None).unwrap();
+    plan.command.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -73,14 +75,15 @@ fn each_disk_network_and_first_boot_is_said() {
 
 #[test]
 fn what_virt_install_would_stumble_over_is_refused() {
-    let reason = |new: NewGuest| new_guest::plan(&host(), &new).unwrap_err().reason;
+    let reason = |new: NewGuest| new_guest::plan(&host(), &new, None).unwrap_err().reason;
     assert!(reason(NewGuest { name: "centos7".to_owned(), ..notes() }).contains("of this name"));
-    for name in ["", "--help", "a b", "a,b"] {
+    for name in ["--help", "a b", "a,b"] {
         assert!(
             reason(NewGuest { name: name.to_owned(), ..notes() }).contains("no name for a guest"),
             "{name}"
         );
     }
+    assert!(reason(NewGuest { name: String::new(), ..notes() }).contains("has no name yet"));
     let fresh = Disk::New { path: None, size: 5 };
     assert!(
         reason(NewGuest { disk: fresh, boot: Boot::Import, ..notes() }).contains("no system on its disk")
@@ -90,7 +93,7 @@ fn what_virt_install_would_stumble_over_is_refused() {
     assert!(reason(NewGuest { model: "virtio,x=y".to_owned(), ..notes() }).contains("would not understand"));
     // eth1 is a port of virbr1.
     let network = Target::Macvtap { lower: "eth1".parse().unwrap(), mode: MacvtapMode::Bridge };
-    assert!(new_guest::plan(&host(), &NewGuest { network, ..notes() }).is_err());
+    assert!(new_guest::plan(&host(), &NewGuest { network, ..notes() }, None).is_err());
 }
 
 #[test]
@@ -101,4 +104,134 @@ fn a_console_is_of_a_running_guest_by_its_uuid() {
     assert_eq!(words.last().unwrap().to_str().unwrap(), id("centos7").to_string());
     assert_eq!((words[0].to_str(), words[3].to_str()), (Some("virsh"), Some("console")));
     assert!(console::plan(&snapshot, id("db01")).unwrap_err().reason.contains("it is off"));
+}
+
+/// What is seen on a host where everything is ready.
+fn seen(new: &NewGuest) -> Evidence {
+    Evidence {
+        question: Question::of(&host(), new),
+        program: Some("/usr/bin/virt-install".into()),
+        kvm: true,
+        disk: Some(Seen::There { bytes: 196_608 }),
+        iso: None,
+        free: Some(50 << 30),
+        closed: None,
+        pools: Some(Vec::new()),
+        files: Vec::new(),
+    }
+}
+
+#[test]
+fn what_the_host_has_is_told_before_anything_is_done() {
+    let meaning = |new: &NewGuest, evidence: Option<&Evidence>| {
+        let plan = new_guest::plan(&host(), new, evidence).unwrap();
+        format!("{} {}", plan.risks.join(" "), plan.consequences.join(" "))
+    };
+    let (new, free) = (notes(), NewGuest { virt_type: None, ..notes() });
+    assert!(meaning(&new, None).contains("Before it runs are looked at"));
+    let told = meaning(&new, Some(&seen(&new)));
+    assert!(told.contains("/usr/bin/virt-install is there, the name is free, its disk is there (192 KiB)."));
+    assert!(told.contains("open to everybody who reaches 0.0.0.0"), "{told}");
+    assert!(meaning(&free, Some(&seen(&free))).contains("virt-install takes KVM"));
+    let without = Evidence { kvm: false, ..seen(&free) };
+    assert!(meaning(&free, Some(&without)).contains("There is no /dev/kvm"));
+    let closed = Evidence { closed: Some("/root".into()), ..seen(&new) };
+    assert!(meaning(&new, Some(&closed)).contains("/root is closed to other users"));
+    // What was seen of another disk says nothing of this one.
+    let other = NewGuest { disk: Disk::Existing("/srv/other.qcow2".into()), ..notes() };
+    assert!(meaning(&new, Some(&seen(&other))).contains("Before it runs are looked at"));
+}
+
+#[test]
+fn what_the_host_lacks_is_refused_with_a_way_out() {
+    let refused = |new: &NewGuest, evidence: Evidence| {
+        let refusal = new_guest::plan(&host(), new, Some(&evidence)).unwrap_err();
+        format!("{}; {}", refusal.reason, refusal.way_out)
+    };
+    let new = notes();
+    let told = refused(&new, Evidence { program: None, ..seen(&new) });
+    for word in ["virt-install is not there", "virtinst on Debian", "Fedora, RHEL, Arch and openSUSE"] {
+        assert!(told.contains(word), "{told}");
+    }
+    assert!(refused(&new, Evidence { kvm: false, ..seen(&new) }).contains("no /dev/kvm"));
+    for (disk, words) in [
+        (Seen::Missing, "there is no file /var/lib/libvirt/images/centos7-pxe.qcow2"),
+        (Seen::NoDirectory, "there is no directory for /var/lib/libvirt/images/centos7-pxe.qcow2"),
+        (Seen::NoFile, "is no file and no block device"),
+        (Seen::Hidden("Permission denied".to_owned()), "cannot be looked at: Permission denied; run as root"),
+    ] {
+        let told = refused(&new, Evidence { disk: Some(disk), ..seen(&new) });
+        assert!(told.contains(words), "{told}");
+    }
+    let fresh = |path: Option<&str>| Disk::New { path: path.map(Into::into), size: 60 };
+    let large = NewGuest { disk: fresh(None), ..notes() };
+    let told = refused(&large, Evidence { disk: None, ..seen(&large) });
+    assert!(told.contains("60 GiB are wanted, 50 GiB are free there"), "{told}");
+    // virt-install would take what is there, and its data.
+    let taken = NewGuest { disk: fresh(Some("/srv/web01.qcow2")), ..notes() };
+    assert!(refused(&taken, seen(&taken)).contains("/srv/web01.qcow2 is there already"));
+    let iso = NewGuest { boot: Boot::Iso("/srv/debian.iso".into()), ..notes() };
+    let told = refused(&iso, Evidence { iso: Some(Seen::Missing), ..seen(&iso) });
+    assert!(told.contains("there is no file /srv/debian.iso"), "{told}");
+}
+
+#[test]
+fn the_disk_of_another_guest_is_nobody_elses() {
+    let mut facts = host().facts.clone();
+    let libvirt = Arc::make_mut(&mut facts.libvirt);
+    let guest = libvirt.guests.iter_mut().find(|guest| guest.name == "db01").unwrap();
+    let next = guest.next.as_mut().unwrap();
+    let disk =
+        "<disk type='file' device='disk'><source file='/srv/db01.img'/><target dev='vda'/></disk></devices>";
+    *next = next.xml.replace("</devices>", disk).try_into().unwrap();
+    let snapshot = topology::join(facts, Arc::new(History::default()), None);
+    let new = NewGuest { disk: Disk::Existing("/srv/db01.img".into()), ..notes() };
+    let refusal = new_guest::plan(&snapshot, &new, None).unwrap_err();
+    assert_eq!(refusal.reason, "/srv/db01.img is the disk of guest db01");
+}
+
+#[test]
+fn what_virt_install_says_is_cut_into_lines() {
+    let mut lines = Lines::default();
+    assert_eq!(lines.take(b"WARNING  a\nAlloc"), [line("WARNING  a"), part("Alloc")]);
+    // Figures of progress write their line over; a line break after a carriage return loses nothing.
+    assert_eq!(lines.take(b"ating | 1%\rAllocating | 90%"), [part("Allocating | 90%")]);
+    assert_eq!(lines.take(b"\r\nnext\tone  "), [line("Allocating | 90%"), part("next    one")]);
+    assert_eq!(lines.take(b"\xff\x1b[2J\n"), [line("next    one  \u{fffd}\u{1b}[2J")]);
+    // Nobody fills the memory with a line that never ends.
+    for _ in 0..100 {
+        lines.take(&[b'x'; 1000]);
+    }
+    assert_eq!(lines.end().unwrap(), line(&"x".repeat(4096)));
+}
+
+fn line(text: &str) -> Said {
+    Said::Line(text.to_owned())
+}
+
+fn part(text: &str) -> Said {
+    Said::Part(text.to_owned())
+}
+
+#[test]
+fn a_failure_is_told_in_virt_installs_last_words_with_what_to_do() {
+    let lines: Vec<String> = [
+        "WARNING  KVM acceleration not available, using 'qemu'",
+        "",
+        "Starting install...",
+        "ERROR    Cannot access storage file '/root/x.img': Permission denied",
+        "Domain installation does not appear to have been successful.",
+        "If it was, you can restart your domain by running:",
+        "  virsh --connect qemu:///system start t3",
+        "otherwise, please restart your installation.",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let why = said::why("exit status 1", &lines);
+    assert_eq!(
+        why,
+        "virt-install ended with exit status 1: Cannot access storage file '/root/x.img': Permission denied; \
+         the emulator's user must get at the file and every directory above it"
+    );
+    assert!(said::why("signal 9", &[]).contains("without a word"));
 }

@@ -215,6 +215,25 @@ pub(super) fn other_key(app: &mut App, key: Key) -> Vec<Effect> {
     Vec::new()
 }
 
+/// The form of a new guest asks for what it hangs on, as soon as its fields say something new.
+pub(super) fn look(app: &mut App) -> Option<Effect> {
+    let live = Arc::clone(&app.live);
+    let Some(Overlay::Form(form)) = app.overlays.last_mut() else { return None };
+    form.ask(&live).map(|question| Effect::Look(Box::new(question)))
+}
+
+/// What was seen goes to the form that asked.
+pub(super) fn looked(app: &mut App, evidence: Box<crate::change::new_guest::Evidence>) {
+    let live = Arc::clone(&app.live);
+    let form = app.overlays.iter_mut().rev().find_map(|overlay| match overlay {
+        Overlay::Form(form) => Some(form),
+        _ => None,
+    });
+    if let Some(form) = form {
+        form.take(&live, evidence);
+    }
+}
+
 /// Pasted text, without control characters.
 pub(super) fn type_into_form(app: &mut App, text: impl Iterator<Item = char>) {
     let snapshot = Arc::clone(&app.live);

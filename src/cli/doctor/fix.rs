@@ -120,7 +120,7 @@ async fn mend(
 /// The job to its end, with its news printed; no signal ends it in the middle.
 async fn carry_out(job: &Job, consent: &Consent, tools: Tools) -> Result<(Vec<News>, Outcome)> {
     let (events, mut heard) = mpsc::unbounded_channel();
-    let change = jobs::run(job.clone(), Ok(tools), events);
+    let change = jobs::run(job.clone(), Ok(tools), events, tokio::sync::watch::channel(false).1);
     tokio::pin!(change);
     let mut interrupted = interrupts()?;
     let mut told = Vec::new();

@@ -4,11 +4,13 @@
 //! outside. Nothing here prompts: a connection that would need a password fails instead.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error as VirtError;
 use virt::network::Network;
+use virt::storage_pool::StoragePool;
 
 use super::error::{ErrorKind, LibvirtError};
 use super::ffi;
@@ -141,6 +143,22 @@ impl Connection {
         NetworkHandle::new(defined.map_err(|error| self.error("define a network on", &error))?)
     }
 
+    /// All storage pools, active or not: name, and directory where it has one. Empty for a driver without.
+    pub fn pools(&self) -> Result<Vec<(String, Option<PathBuf>)>, LibvirtError> {
+        let pools = match self.connect.list_all_storage_pools(0) {
+            Ok(pools) => pools,
+            Err(error) => {
+                let error = self.error("list the storage pools of", &error);
+                return if error.kind == ErrorKind::Unsupported { Ok(Vec::new()) } else { Err(error) };
+            }
+        };
+        let read = |pool: &StoragePool| -> Result<_, VirtError> {
+            Ok((pool.get_name()?, path_of_pool(&pool.get_xml_desc(0)?)))
+        };
+        // One that went meanwhile is not there.
+        Ok(pools.iter().filter_map(|pool| read(pool).ok()).collect())
+    }
+
     /// What an emulator can do: `virConnectGetDomainCapabilities`. Needs a writable connection; blocks while
     /// libvirt probes an emulator that it does not know yet.
     pub fn domain_capabilities(&self, key: &EmulatorKey) -> Result<String, LibvirtError> {
@@ -161,6 +179,14 @@ impl Connection {
     fn error(&self, operation: &'static str, error: &VirtError) -> LibvirtError {
         LibvirtError::new(operation, &self.uri, error)
     }
+}
+
+/// `<pool><target><path>`.
+fn path_of_pool(xml: &str) -> Option<PathBuf> {
+    let document = roxmltree::Document::parse(xml).ok()?;
+    let target = document.root_element().children().find(|node| node.has_tag_name("target"))?;
+    let path = target.children().find(|node| node.has_tag_name("path"))?;
+    path.text().map(PathBuf::from)
 }
 
 /// C strings end at NUL, and the `virt` crate panics on one inside.

@@ -32,10 +32,15 @@ pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>)
     let inner = frame_box(&format!(" {} ", escape(&form.title)), columns, rows, theme, area, frame);
     let total = usize::from(inner.height);
     let cursor = form.shown().position(|(at, _)| at == form.cursor).unwrap_or(0);
-    let for_fields = fields.len().min(total.saturating_sub(4)).max(1);
+    // Neither half starves the other: many fields leave room for what they mean.
+    let for_preview = below.len().min(total / 2).max(3) + 1;
+    let for_fields = fields.len().min(total.saturating_sub(for_preview)).max(1);
     let first = cursor.saturating_sub(for_fields - 1);
+    let more = fields.len() - for_fields;
+    let rule = if more > 0 { format!("─ {more} more fields ") } else { String::new() };
     let mut lines: Vec<Line<'_>> = fields.into_iter().skip(first).take(for_fields).collect();
-    lines.push(Line::styled("─".repeat(usize::from(inner.width)), theme.style(Role::Border)));
+    let rest = "─".repeat(usize::from(inner.width).saturating_sub(width(&rule)));
+    lines.push(Line::styled(format!("{rule}{rest}"), theme.style(Role::Border)));
     let left = total.saturating_sub(lines.len());
     let scroll = form.scroll.min(below.len().saturating_sub(left));
     let hidden = below.len().saturating_sub(scroll + left);

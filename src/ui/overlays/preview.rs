@@ -62,13 +62,28 @@ fn meaning<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
                 if at == 0 { (" ", Role::Strong, sentence) } else { ("•", Role::Text, sentence) }
             },
         );
-    for (bullet, role, sentence) in risks.chain(meaning) {
+    for (at, (bullet, role, sentence)) in risks.chain(meaning).enumerate() {
         for (row, line) in wrap(&escape(sentence), room.saturating_sub(3)).into_iter().enumerate() {
             let bullet = if row == 0 { bullet } else { " " };
             lines.push(Line::styled(format!(" {bullet} {line}"), theme.style(role)));
         }
+        // Behind the verdict, which stands behind the risks.
+        if at == preview.risks.len() {
+            lines.extend(call(preview, theme, room));
+        }
     }
     lines
+}
+
+/// The very call, whole: its words go on below each other.
+fn call<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let Some(call) = &preview.call else { return Vec::new() };
+    let wrapped = wrap(&escape(call), room.saturating_sub(6)).into_iter().enumerate();
+    let line = |(row, text): (usize, String)| {
+        let before = if row == 0 { " $ " } else { "     " };
+        Line::styled(format!("{before}{text}"), theme.style(Role::Strong))
+    };
+    wrapped.map(line).collect()
 }
 
 /// `steps  the kernel has the tap on virbr1 → the port forwards → …`, for those who want to know before.
@@ -76,8 +91,8 @@ fn steps<'a>(job: &Job, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let steps = job.steps();
     let mut texts: Vec<&str> = steps.iter().map(|step| step.text.as_str()).collect();
     texts.dedup();
-    // One step is what the title says.
-    if texts.len() < 2 {
+    // One step is what the title says; of a program's call they are not the point.
+    if texts.len() < 2 || matches!(job, Job::Guest(_)) {
         return Vec::new();
     }
     let wrapped = wrap(&escape(&texts.join(" → ")), room.saturating_sub(10));

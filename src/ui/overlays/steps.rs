@@ -58,9 +58,15 @@ fn ending<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
         lines.into_iter().map(|line| Line::raw(format!("   {line}"))).collect()
     };
     let (role, head, rest) = match &change.outcome {
+        None if change.output.is_some() => {
+            (Role::Dim, " running; S stops it, Esc closes this and it goes on", Vec::new())
+        }
         None => (Role::Dim, " running; Esc closes this, the change goes on", Vec::new()),
         Some(Outcome::Verified { .. }) if change.job.can_be_undone() => {
             (Role::Good, " ✔ verified by the kernel; u takes it back", Vec::new())
+        }
+        Some(Outcome::Verified { .. }) if change.output.is_some() => {
+            (Role::Good, " ✔ verified; the guest is selected", Vec::new())
         }
         Some(Outcome::Verified { .. }) => (Role::Good, " ✔ verified", Vec::new()),
         Some(Outcome::Reverted { why }) => (Role::Warn, " ▲ everything is as it was, because", more(why)),
