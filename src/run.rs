@@ -31,6 +31,7 @@ use crate::source::{self, SourceOptions, Sources, now, supervise};
 use crate::term::{Drawn, Screen, keys, lend, restore_on_panic, translate};
 use crate::ui;
 use crate::ui::glyphs::Glyphs;
+use crate::ui::text::escape;
 use crate::ui::theme::Theme;
 
 use self::signals::{Signals, Told};
@@ -68,6 +69,9 @@ pub async fn run(options: &SourceOptions, config: Config) -> Result<ExitStatus> 
     drop(screen);
     if app.is_changing() {
         complain("a change was running when the terminal went");
+    } else if let (true, Some((_, how))) = (app.quit_after_change, app.messages.back()) {
+        // Its end was waited for; nobody saw it on the screen.
+        complain(&escape(how));
     }
     bridge::remind();
     ended
@@ -199,6 +203,7 @@ impl Session {
 
     /// Without a terminal: a change that runs is brought to its end first.
     async fn finish_change(&mut self, inbox: &mut mpsc::UnboundedReceiver<Event>) {
+        self.app.quit_after_change |= self.app.is_changing();
         while self.app.is_changing() {
             let Some(event) = inbox.recv().await else { return };
             let _ = update(&mut self.app, event);

@@ -377,7 +377,7 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l os -d 'The sys
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
-complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l pxe -d 'Boot an installer from the network'
+complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l pxe -d 'Boot an installer from the network [default]'
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l import -d 'Boot the system on its disk'
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l cloud-image -d 'Boot the cloud image on its disk, with a root password that virt-install tells'
 complete -c virt-net -n "__fish_virt_net_using_subcommand new" -l dry-run -d 'Show what would be done and do nothing'

@@ -149,7 +149,7 @@ pub fn plan(snapshot: &Snapshot, new: &NewGuest, evidence: Option<&Evidence>) ->
     let mut consequences =
         vec![format!("virt-install makes guest {} on {} and starts it.", new.name, new.network.words())];
     consequences.extend(looked.checked);
-    consequences.extend(meaning(new));
+    consequences.extend(meaning(snapshot, new));
     let mut risks = looked.risks;
     if let Graphics::Vnc(listen) = new.graphics
         && !listen.is_loopback()
@@ -176,25 +176,23 @@ pub fn plan(snapshot: &Snapshot, new: &NewGuest, evidence: Option<&Evidence>) ->
     })
 }
 
-fn meaning(new: &NewGuest) -> Vec<String> {
+fn meaning(snapshot: &Snapshot, new: &NewGuest) -> Vec<String> {
     let mut sentences = Vec::new();
     match new.boot {
         Boot::Pxe | Boot::Iso(_) => sentences.push(
             "When its installer reboots, the guest goes off: start it again then (a, t; virt-net guest start)."
                 .to_owned(),
         ),
-        Boot::CloudImage => sentences.push(
-            "The image becomes the guest's disk and changes: keep a copy. virt-install tells the password of \
-             root once."
-                .to_owned(),
-        ),
+        Boot::CloudImage => {
+            sentences.push("The image becomes the guest's disk and changes: keep a copy.".to_owned());
+            sentences.push("virt-install tells the password of root once, while it runs.".to_owned());
+            sentences.push("At its first reboot the guest goes off: start it again then.".to_owned());
+        }
         Boot::Import => sentences.push("The image becomes the guest's disk and changes.".to_owned()),
     }
-    if new.boot == Boot::Pxe
-        && let Target::Network { .. } = new.network
-    {
+    if new.boot == Boot::Pxe && serves_no_boot_file(snapshot, &new.network) {
         sentences.push(
-            "PXE needs a DHCP server that names a boot file; a network of libvirt does so only with <bootp>."
+            "The network's DHCP server names no boot file (<bootp>): nothing answers the guest's PXE."
                 .to_owned(),
         );
     }
@@ -210,6 +208,14 @@ fn meaning(new: &NewGuest) -> Vec<String> {
         );
     }
     sentences
+}
+
+/// A network that answers DHCP itself, but has no boot file to name.
+fn serves_no_boot_file(snapshot: &Snapshot, target: &Target) -> bool {
+    let Target::Network { network } = target else { return false };
+    let Some(network) = snapshot.network_named(network) else { return false };
+    let boots = network.current().is_some_and(|definition| definition.xml.contains("<bootp "));
+    network.owns_bridge() && !boots
 }
 
 /// Every value is one word to virt-install, and they make sense together.

@@ -40,7 +40,7 @@ pub struct NewArgs {
     /// GiB of a new disk [default without --disk: 20]
     #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u32).range(1..))]
     size: Option<u32>,
-    /// Boot an installer from the network
+    /// Boot an installer from the network [default]
     #[arg(long, group = "first")]
     pxe: bool,
     /// Boot this installer

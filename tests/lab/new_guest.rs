@@ -100,7 +100,23 @@ fn a_guest_is_made_on_the_chosen_network_or_nothing_is_left_of_it() {
     let shown = lab.json("kvm1", "virt-net show nics --json").to_string();
     assert!(shown.contains("pxe01") && shown.contains("web02"), "{shown}");
 
+    // Beside the host's own link, past its bridges.
+    let (status, told) = new(&lab, &format!("tap01 --to macvtap=eth0 --pxe --disk none {SMALL}"));
+    assert_eq!(status, 0, "{told}");
+    assert_eq!(interfaces(&lab, "tap01")[0].1, "eth0");
+
+    // A cloud image goes off at its first reboot, as the preview says; its password is told, and only there.
+    lab.run("kvm1", "qemu-img create -q -f qcow2 /srv/cloud.qcow2 50M");
+    let cloud = format!("cloud01 --to bridge=virbr1 --cloud-image --disk /srv/cloud.qcow2 {SMALL}");
+    let (status, told) = new(&lab, &cloud);
+    assert_eq!(status, 0, "{told}");
+    let password = told.lines().find_map(|line| line.split("root login is: ").nth(1)).expect("a password");
+    assert!(lab.run("kvm1", "virsh dumpxml cloud01").contains("<on_reboot>destroy</on_reboot>"));
+    let log = lab.run("kvm1", "cat ~/.local/state/virt-net/* 2>/dev/null || true");
+    assert!(!password.trim().is_empty() && !log.contains(password.trim()), "{log}");
+
     nothing_is_left(&lab, &import);
+    an_interrupt_stops_it(&lab);
     what_is_there_is_not_taken(&lab);
 }
 
@@ -146,6 +162,22 @@ fn nothing_is_left(lab: &Lab, import: &str) {
     lab.run("kvm1", "mv /usr/bin/away /usr/bin/virt-install");
     assert_eq!(ended, 3, "{told}");
     assert!(told.contains("package virtinst on Debian and Ubuntu"), "{told}");
+}
+
+/// ctrl-C of the command line ends virt-install and tells what is left: here nothing.
+fn an_interrupt_stops_it(lab: &Lab) {
+    let before = inventory(lab);
+    let mut freezer = lab.start("kvm1", "until pkill -STOP -x virt-install; do sleep 0.01; done");
+    let call =
+        format!("virt-net new x10 --to network=default --pxe --disk none {SMALL} --yes; echo status $?");
+    let run = lab.start("kvm1", &call);
+    freezer.wait().expect("it stands still");
+    lab.run("kvm1", "pkill -INT -x virt-net");
+    let told = String::from_utf8_lossy(&run.wait_with_output().expect("it ends").stdout).into_owned();
+    for words in ["stopping virt-install", "put back as it was: it was stopped", "status 1"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert_eq!(inventory(lab), before);
 }
 
 /// virt-install itself would use a file that is there as the new disk.
@@ -205,9 +237,7 @@ fn keys_make_a_guest_and_it_is_selected() {
 
     a_stop_leaves_nothing(&lab, &mut terminal);
     a_stop_tells_what_is_left(&lab, &mut terminal);
-    terminal.keys("q");
-    assert_eq!(terminal.end(), 0);
-    terminal.is_restored();
+    it_is_made_although_the_terminal_goes(&lab, terminal);
     a_console_ends_as_virsh_does(&lab);
 }
 
@@ -275,6 +305,35 @@ fn a_stop_tells_what_is_left(lab: &Lab, terminal: &mut Terminal) {
     }
     assert!(there.contains("web04.qcow2"), "the disk was there when it was stopped");
     terminal.keys("\x1b");
+}
+
+/// The connection breaks while virt-install runs; and one quits, which is told how it ended.
+fn it_is_made_although_the_terminal_goes(lab: &Lab, mut terminal: Terminal) {
+    let begin = |terminal: &mut Terminal, name: &str| {
+        lab.run("kvm1", &format!("qemu-img create -q -f qcow2 /srv/{name}.qcow2 50M"));
+        terminal.keys("ag");
+        terminal.shows("New guest");
+        fill(terminal, name, &format!("/srv/{name}.qcow2"));
+        terminal.shows("its disk is there");
+        terminal.keys("\r");
+        terminal.shows("S stops it");
+    };
+    begin(&mut terminal, "web05");
+    terminal.hang_up();
+    let state = |name: &str| lab.run("kvm1", &format!("virsh -q domstate {name} 2>/dev/null || true"));
+    waits("the guest", RUN, || state("web05").trim() == "running");
+    waits("the end", RUN, || lab.run("kvm1", "pgrep -x virt-net || true").trim().is_empty());
+
+    let mut terminal = open(lab, &[]);
+    terminal.shows("web05");
+    begin(&mut terminal, "web06");
+    terminal.keys("\x03");
+    terminal.shows("A change is running");
+    terminal.keys("\r");
+    assert_eq!(terminal.end(), 0);
+    terminal.is_restored();
+    terminal.shows("verified: new guest web06");
+    assert_eq!(state("web06").trim(), "running");
 }
 
 /// The status of `virt-net console` is that of virsh, also when that is killed.

@@ -193,7 +193,7 @@ fn the_cursor_and_what_belongs_to_it_are_marked_without_colour() {
 /// Every size a terminal may have draws something and never panics.
 #[test]
 fn every_size_is_drawn() {
-    for keys in ["", "s", "Enter", "?", "d", "a", "m"] {
+    for keys in ["", "s", "Enter", "?", "d", "a", "m", "a g", "a g w Enter"] {
         for (columns, rows) in [
             (0, 0),
             (1, 1),
@@ -265,7 +265,9 @@ fn no_screen_lets_hostile_text_through() {
     let mut seen = 0;
     for size in [(120, 40), (80, 24)] {
         for pane in ["1", "2", "2 j", "3", "4"] {
-            for keys in ["", "Enter", "s", "s x", "s c", "a", "p", "d", "?", "m", "a Enter", "s Enter"] {
+            for keys in
+                ["", "Enter", "s", "s x", "s c", "a", "p", "d", "?", "m", "a Enter", "s Enter", "a g w"]
+            {
                 let mut app = App::new(Arc::clone(&snapshot), NOW, size);
                 update(&mut app, Event::Message(HOSTILE.to_owned()));
                 press(&mut app, pane);

@@ -77,7 +77,7 @@ pub(super) fn fields(snapshot: &Snapshot, on: On) -> Vec<Field> {
         text("memory", "memory", "2048", "MiB"),
         text("vcpus", "processors", "2", ""),
         choice("graphics", "screen", words(&SCREENS), 0),
-        text("os", "system", "", "as osinfo-query os names it; empty: guessed"),
+        text("os", "system", "", "by osinfo-query os; empty: guessed"),
         choice("kind", "runs by", words(&kinds), 0),
     ]
 }

@@ -127,7 +127,15 @@ pub(super) fn judge(question: &Question, new: &NewGuest, evidence: &Evidence) ->
         }
         if let (Boot::Iso(path), Some(seen)) = (&new.boot, &evidence.iso) {
             is_file(new, path, seen)?;
-            push(&mut checked, "the installer's image is there");
+            if !matches!(seen, Seen::Hidden(_)) {
+                push(&mut checked, "the installer's image is there");
+            }
+        }
+        let files = disk_path(&new.disk).zip(evidence.disk.as_ref());
+        for (path, seen) in files.into_iter().chain(iso(&new.boot).zip(evidence.iso.as_ref())) {
+            if let Seen::Hidden(why) = seen {
+                risks.push(format!("{} cannot be looked at: {why}", path.display()));
+            }
         }
         if let Some(directory) = evidence.closed.as_ref().filter(|_| question.uri.ends_with("/system")) {
             let directory = directory.display();
@@ -170,6 +178,9 @@ fn of_disk(new: &NewGuest, evidence: &Evidence) -> Result<Option<String>, Refusa
     match (&new.disk, &evidence.disk, disk_path(&new.disk)) {
         (Disk::Existing(_), Some(seen), Some(path)) => {
             let bytes = is_file(new, path, seen)?;
+            if matches!(seen, Seen::Hidden(_)) {
+                return Ok(None);
+            }
             let size = if bytes == 0 { String::new() } else { format!(" ({})", binary(bytes)) };
             Ok(Some(format!("its disk is there{size}")))
         }
@@ -188,15 +199,16 @@ fn of_disk(new: &NewGuest, evidence: &Evidence) -> Result<Option<String>, Refusa
     }
 }
 
-/// Bytes of a file that must be there.
+/// Bytes of a file that must be there; 0 where that is not known.
 fn is_file(new: &NewGuest, path: &std::path::Path, seen: &Seen) -> Result<u64, Refusal> {
     let path = path.display();
     let (reason, way_out) = match seen {
         Seen::There { bytes } => return Ok(*bytes),
+        // libvirt may get at what this user does not.
+        Seen::Hidden(_) => return Ok(0),
         Seen::NoFile => (format!("{path} is no file and no block device"), "name an image"),
         Seen::Missing => (format!("there is no file {path}"), "put it there, or choose another"),
         Seen::NoDirectory => (format!("there is no directory for {path}"), "look at the path again"),
-        Seen::Hidden(why) => (format!("{path} cannot be looked at: {why}"), "run as root"),
     };
     Err(new.refuse(reason, way_out))
 }
@@ -205,13 +217,12 @@ fn is_file(new: &NewGuest, path: &std::path::Path, seen: &Seen) -> Result<u64, R
 fn nothing_there(new: &NewGuest, path: &std::path::Path, seen: &Seen) -> Result<(), Refusal> {
     let shown = path.display();
     let (reason, way_out) = match seen {
-        Seen::Missing => return Ok(()),
+        Seen::Missing | Seen::Hidden(_) => return Ok(()),
         Seen::There { .. } => {
             (format!("{shown} is there already"), "choose another path, or take it as an existing disk")
         }
         Seen::NoFile => (format!("{shown} is a directory"), "name a file in it"),
         Seen::NoDirectory => (format!("there is no directory for {shown}"), "make it first"),
-        Seen::Hidden(why) => (format!("{shown} cannot be looked at: {why}"), "run as root"),
     };
     Err(new.refuse(reason, way_out))
 }

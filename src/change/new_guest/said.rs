@@ -66,6 +66,8 @@ pub fn last_words(lines: &[String]) -> String {
     // It says this after every failure, whether or not the guest was ever there.
     let told = |line: &&String| {
         !line.is_empty()
+            // A secret is shown once and kept nowhere.
+            && !line.starts_with("Password for")
             && !line.starts_with("Domain installation does not appear")
             && !line.starts_with("If it was, you can restart your domain")
             && !line.starts_with("otherwise, please restart your installation")
