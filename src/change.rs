@@ -5,6 +5,7 @@ pub mod apply;
 pub mod bridge;
 mod consequences;
 pub mod console;
+pub mod device;
 pub mod host;
 pub mod journal;
 pub mod many;

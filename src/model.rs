@@ -14,6 +14,8 @@ pub mod ids;
 pub mod kernel;
 pub mod network;
 pub mod network_update;
+pub mod node_device;
+pub mod pci;
 pub mod rates;
 pub mod services;
 pub mod snapshot;
@@ -24,4 +26,5 @@ pub use guest::{Definition, DomainState, Guest, MacvtapMode, NicConfig, NicSourc
 pub use ids::{DomainId, IfIndex, IfName, Mac, NetworkId, NicId, Timestamp};
 pub use kernel::{Counters, KernelFacts, Link, LinkKind};
 pub use network::{ForwardMode, Lease, Network};
+pub use pci::{PciAddress, PciNic};
 pub use snapshot::{Bridge, Nic, NicAddress, Origin, Port, Snapshot};

@@ -7,6 +7,7 @@ pub mod host;
 pub mod libvirt;
 pub mod netlink;
 pub mod packets;
+pub mod pci;
 pub mod probe;
 pub mod replay;
 pub mod services;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use crate::model::facts::LibvirtFacts;
 use crate::model::firewall::FirewallFacts;
 use crate::model::kernel::CounterTable;
+use crate::model::pci::PciFacts;
 use crate::model::services::ServiceFacts;
 use crate::model::{KernelFacts, Mac, Snapshot, SourceState, Timestamp};
 
@@ -65,6 +67,8 @@ pub enum Update {
     },
     /// Programs of the host.
     Services(Arc<ServiceFacts>),
+    /// PCI NICs of the host.
+    Pci(Arc<PciFacts>),
     /// From nf_tables.
     Firewall {
         /// How the source fares.
@@ -122,6 +126,7 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
     let kernel = netlink::spawn(updates.clone(), options.tick);
     firewall::spawn(updates.clone());
     services::spawn(updates.clone(), kernel.clone());
+    pci::spawn(updates.clone());
     let snapshots = collector::spawn(inbox, host::read(&uri), refresh.clone());
     if options.listen == packets::listen::Listen::On {
         packets::listen::spawn(updates.clone(), snapshots.clone());
@@ -156,6 +161,19 @@ impl Sources {
         self.until(Duration::from_secs(5), known).await
     }
 
+    /// A settled snapshot that also knows the host's PCI NICs, by the kernel and by libvirt, where that can be
+    /// known within a few seconds.
+    pub async fn with_devices(&mut self) -> Arc<Snapshot> {
+        self.settled(Duration::from_secs(10)).await;
+        // A recording may be from before they were read.
+        let deadline = if self.updates.is_some() { Duration::from_secs(5) } else { Duration::ZERO };
+        let known = |snapshot: &Snapshot| {
+            let told = snapshot.libvirt.node_nics.is_some() || !snapshot.health.libvirt.is_ok();
+            snapshot.pci.read_at.0 != 0 && told
+        };
+        self.until(deadline, known).await
+    }
+
     /// The first snapshot in which every source has said something, or the newest one at the deadline.
     pub async fn settled(&mut self, deadline: Duration) -> Arc<Snapshot> {
         self.until(deadline, |snapshot| {
@@ -167,7 +185,7 @@ impl Sources {
         .await;
         // A recording may be from before programs were read.
         let services = if self.updates.is_some() { SERVICES } else { Duration::ZERO };
-        self.until(services, |snapshot| snapshot.services.read_at.0 != 0).await
+        self.until(services, |snapshot| snapshot.services.read_at.0 != 0 && snapshot.pci.read_at.0 != 0).await
     }
 }
 

@@ -214,6 +214,12 @@ _virt__net() {
             virt__net__subcmd__help__subcmd__nic,apply)
                 cmd="virt__net__subcmd__help__subcmd__nic__subcmd__apply"
                 ;;
+            virt__net__subcmd__help__subcmd__nic,attach)
+                cmd="virt__net__subcmd__help__subcmd__nic__subcmd__attach"
+                ;;
+            virt__net__subcmd__help__subcmd__nic,devices)
+                cmd="virt__net__subcmd__help__subcmd__nic__subcmd__devices"
+                ;;
             virt__net__subcmd__help__subcmd__nic,discard)
                 cmd="virt__net__subcmd__help__subcmd__nic__subcmd__discard"
                 ;;
@@ -301,6 +307,12 @@ _virt__net() {
             virt__net__subcmd__nic,apply)
                 cmd="virt__net__subcmd__nic__subcmd__apply"
                 ;;
+            virt__net__subcmd__nic,attach)
+                cmd="virt__net__subcmd__nic__subcmd__attach"
+                ;;
+            virt__net__subcmd__nic,devices)
+                cmd="virt__net__subcmd__nic__subcmd__devices"
+                ;;
             virt__net__subcmd__nic,discard)
                 cmd="virt__net__subcmd__nic__subcmd__discard"
                 ;;
@@ -324,6 +336,12 @@ _virt__net() {
                 ;;
             virt__net__subcmd__nic__subcmd__help,apply)
                 cmd="virt__net__subcmd__nic__subcmd__help__subcmd__apply"
+                ;;
+            virt__net__subcmd__nic__subcmd__help,attach)
+                cmd="virt__net__subcmd__nic__subcmd__help__subcmd__attach"
+                ;;
+            virt__net__subcmd__nic__subcmd__help,devices)
+                cmd="virt__net__subcmd__nic__subcmd__help__subcmd__devices"
                 ;;
             virt__net__subcmd__nic__subcmd__help,discard)
                 cmd="virt__net__subcmd__nic__subcmd__help__subcmd__discard"
@@ -1260,7 +1278,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__help__subcmd__nic)
-            opts="up down add remove reseat apply discard"
+            opts="up down add devices attach remove reseat apply discard"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1288,6 +1306,34 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__help__subcmd__nic__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__nic__subcmd__attach)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__nic__subcmd__devices)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2184,7 +2230,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__nic)
-            opts="-c -h --connect --replay --config --help up down add remove reseat apply discard help"
+            opts="-c -h --connect --replay --config --help up down add devices attach remove reseat apply discard help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2285,6 +2331,78 @@ _virt__net() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        virt__subcmd__net__subcmd__nic__subcmd__attach)
+            opts="-y -c -h --device --mac --vlan --next-boot --dry-run --yes --json --connect --replay --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mac)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vlan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__nic__subcmd__devices)
+            opts="-c -h --json --connect --replay --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         virt__subcmd__net__subcmd__nic__subcmd__discard)
             opts="-y -c -h --dry-run --yes --json --connect --replay --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2346,7 +2464,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__nic__subcmd__help)
-            opts="up down add remove reseat apply discard help"
+            opts="up down add devices attach remove reseat apply discard help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2374,6 +2492,34 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__nic__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__nic__subcmd__help__subcmd__attach)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__nic__subcmd__help__subcmd__devices)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

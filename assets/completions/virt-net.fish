@@ -281,18 +281,20 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -l repla
 complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -l take-lock -d 'The lock is not the standard input'
 complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -s h -l help -d 'Print help'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -s h -l help -d 'Print help'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "up" -d 'Plug the cable in (link state up)'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "down" -d 'Pull the cable (link state down)'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "add" -d 'Give a guest a new NIC'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "remove" -d 'Take a NIC away from a guest'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "reseat" -d 'Put a tap that lost its bridge onto it again'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "apply" -d 'Make the running guest\'s NIC what its next boot has'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "discard" -d 'Make the next boot what the guest has now'
-complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add remove reseat apply discard help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -s h -l help -d 'Print help'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "up" -d 'Plug the cable in (link state up)'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "down" -d 'Pull the cable (link state down)'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "add" -d 'Give a guest a new NIC'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "devices" -d 'List the PCI NICs and VFs of the host, who has them, and what is missing to assign one'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "attach" -d 'Assign a PCI NIC or VF of the host to a guest'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "remove" -d 'Take a NIC away from a guest'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "reseat" -d 'Put a tap that lost its bridge onto it again'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "apply" -d 'Make the running guest\'s NIC what its next boot has'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "discard" -d 'Make the next boot what the guest has now'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and not __fish_seen_subcommand_from up down add devices attach remove reseat apply discard help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from up" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from up" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from up" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
@@ -320,6 +322,22 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_s
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from add" -s y -l yes -d 'Do it without asking'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object with the plan, the steps and the outcome'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from devices" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from devices" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from devices" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from devices" -l json -d 'Print JSON'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from devices" -s h -l help -d 'Print help'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l device -d 'Which one: its PCI address, as `virt-net nic devices` lists it' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l mac -d 'A VF\'s MAC address [default: one that no guest has]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l vlan -d 'The VLAN that the card puts a VF\'s frames into' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l next-boot -d 'Leave the running guest alone: only the next boot has it'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l dry-run -d 'Show what would be done and do nothing'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -s y -l yes -d 'Do it without asking'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -l json -d 'Print one JSON object with the plan, the steps and the outcome'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from attach" -s h -l help -d 'Print help'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from remove" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from remove" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from remove" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
@@ -352,6 +370,8 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_s
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "up" -d 'Plug the cable in (link state up)'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "down" -d 'Pull the cable (link state down)'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "add" -d 'Give a guest a new NIC'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "devices" -d 'List the PCI NICs and VFs of the host, who has them, and what is missing to assign one'
+complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "attach" -d 'Assign a PCI NIC or VF of the host to a guest'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take a NIC away from a guest'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "reseat" -d 'Put a tap that lost its bridge onto it again'
 complete -c virt-net -n "__fish_virt_net_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Make the running guest\'s NIC what its next boot has'
@@ -480,6 +500,8 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "up" -d 'Plug the cable in (link state up)'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "down" -d 'Pull the cable (link state down)'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "add" -d 'Give a guest a new NIC'
+complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "devices" -d 'List the PCI NICs and VFs of the host, who has them, and what is missing to assign one'
+complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "attach" -d 'Assign a PCI NIC or VF of the host to a guest'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "remove" -d 'Take a NIC away from a guest'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "reseat" -d 'Put a tap that lost its bridge onto it again'
 complete -c virt-net -n "__fish_virt_net_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "apply" -d 'Make the running guest\'s NIC what its next boot has'

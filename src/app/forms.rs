@@ -2,6 +2,7 @@
 //! terminal; [`Form::plan`] is asked again at every change of a field or of the host.
 
 pub(in crate::app) mod bridge;
+mod device;
 pub mod guest;
 mod lease;
 mod network;
@@ -28,6 +29,8 @@ pub enum FormKind {
     Lease(NetworkId),
     /// One more NIC for a guest.
     NicAdd(DomainId),
+    /// A PCI NIC or VF of the host for a guest.
+    NicDevice(DomainId),
     /// A bridge over a NIC of the host, first shown with this one.
     BridgeNew(Option<IfName>),
     /// One more port for a bridge of the host.
@@ -45,7 +48,7 @@ impl FormKind {
             Self::NetworkEdit(id) | Self::NetworkClone(id) | Self::Lease(id) => {
                 snapshot.network(id).is_some()
             }
-            Self::NicAdd(id) => snapshot.guest(id).is_some(),
+            Self::NicAdd(id) | Self::NicDevice(id) => snapshot.guest(id).is_some(),
             Self::BridgePort(bridge) => snapshot.bridge_named(bridge).is_some(),
         }
     }
@@ -139,6 +142,7 @@ impl Form {
             FormKind::NetworkClone(id) => network::clone_fields(snapshot, id)?,
             FormKind::Lease(id) => lease::fields(snapshot, id)?,
             FormKind::NicAdd(id) => nic::fields(snapshot, id)?,
+            FormKind::NicDevice(id) => device::fields(snapshot, id)?,
             FormKind::BridgeNew(port) => ("New bridge over a NIC".to_owned(), bridge::fields(snapshot, port)),
             FormKind::BridgePort(bridge) => bridge::port_fields(snapshot, bridge)?,
             FormKind::GuestNew(on) => ("New guest".to_owned(), guest::fields(snapshot, on)),
@@ -166,6 +170,7 @@ impl Form {
             FormKind::NetworkClone(id) => network::plan_clone(self, snapshot, id),
             FormKind::Lease(id) => lease::plan(self, snapshot, id),
             FormKind::NicAdd(id) => nic::plan(self, snapshot, id),
+            FormKind::NicDevice(id) => device::plan(self, snapshot, id),
             FormKind::BridgeNew(_) => bridge::plan(self, snapshot),
             FormKind::BridgePort(name) => bridge::plan_port(self, snapshot, name),
             FormKind::GuestNew(_) => guest::plan(self, snapshot),
@@ -178,6 +183,9 @@ impl Form {
             FormKind::NetworkNew(_) => network::arrange(self, snapshot),
             FormKind::GuestNew(_) => guest::arrange(self),
             _ => {}
+        }
+        if let FormKind::NicDevice(_) = self.kind {
+            device::arrange(self, snapshot);
         }
         self.planned = self.plan(snapshot);
         self.structure = snapshot.structure;

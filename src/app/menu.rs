@@ -214,10 +214,11 @@ impl Lines<'_> {
             self.add('b', "NIC: put its tap back onto its bridge", Deed::Reseat(id));
         }
         self.add('n', "NIC: add another one to this guest", Deed::Form(FormKind::NicAdd(id.domain)));
+        self.add('a', "NIC: assign a PCI NIC or VF of the host", Deed::Form(FormKind::NicDevice(id.domain)));
         self.add('v', "NIC: remove it", Deed::Remove(id));
         self.add('c', "guest: its serial console", Deed::Console(id.domain));
         self.power(id.domain);
-        Some(format!("{} · {}", nic.guest, nic.id.mac))
+        Some(format!("{} · {}", nic.guest, nic.mac_text()))
     }
 
     fn power(&mut self, id: DomainId) {

@@ -11,6 +11,7 @@
 mod address;
 mod back;
 mod course;
+mod device;
 pub mod guest;
 mod hands;
 pub mod host;
@@ -163,9 +164,10 @@ fn close(journal: &Journal, record: Record, outcome: &Outcome) {
     }
 }
 
-/// A bridge or network that went since the preview: libvirt would take it for the next boot unseen.
+/// A bridge or network that went since the preview, a device that the host uses since: libvirt would take it for
+/// the next boot unseen.
 fn target_is_gone(plan: &Plan, snapshot: &Snapshot) -> Option<(String, String)> {
-    let enters = plan.moves() || plan.verdict == Verdict::Plug;
+    let enters = plan.moves() || plan.verdict == Verdict::Plug || plan.takes_device().is_some();
     let own = snapshot.nic(plan.nic).and_then(|nic| nic.link);
     target::obstacle(snapshot, &plan.to, own).filter(|_| enters)
 }

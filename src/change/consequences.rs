@@ -90,6 +90,7 @@ fn giver(snapshot: &Snapshot, target: &Target) -> String {
     };
     match target {
         Target::Macvtap { lower, .. } => behind(&[*lower]),
+        Target::Pci { .. } => "an address comes from the LAN's DHCP behind the card".to_owned(),
         Target::Bridge { bridge } => of_bridge(snapshot.bridge_named(*bridge)),
         Target::Network { network: name } => {
             let Some(network) = snapshot.network_named(name) else { return String::new() };
@@ -133,6 +134,9 @@ fn reach(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     match &plan.to {
         Target::Bridge { bridge } => vec![bridged(snapshot.bridge_named(*bridge))],
         Target::Macvtap { lower, mode } => macvtap(snapshot, *lower, *mode),
+        Target::Pci { .. } => {
+            vec!["its packets go by the card, past this host: nothing here sees them".to_owned()]
+        }
         Target::Network { network } => {
             let Some(network) = snapshot.network_named(network) else { return Vec::new() };
             let text = match network.forward() {

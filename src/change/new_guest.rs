@@ -137,6 +137,9 @@ impl NewGuest {
 pub fn plan(snapshot: &Snapshot, new: &NewGuest, evidence: Option<&Evidence>) -> Result<GuestPlan, Refusal> {
     sayable(new)?;
     free(snapshot, new)?;
+    if let Target::Pci { .. } = new.network {
+        return Err(new.refuse("it gets a PCI NIC when it is there", "virt-net nic attach afterwards"));
+    }
     if let Some((reason, way_out)) = target::obstacle(snapshot, &new.network, None) {
         return Err(new.refuse(reason, way_out));
     }

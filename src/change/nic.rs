@@ -32,7 +32,7 @@ fn find(snapshot: &Snapshot, id: NicId) -> Result<Found<'_>, Refusal> {
     Ok(Found { nic, guest, plug, live, next })
 }
 
-fn refusal(what: &str, reason: &str, way_out: &str) -> Refusal {
+pub(super) fn refusal(what: &str, reason: &str, way_out: &str) -> Refusal {
     Refusal { what: what.to_owned(), reason: reason.to_owned(), way_out: way_out.to_owned() }
 }
 
@@ -92,12 +92,23 @@ impl Found<'_> {
     }
 }
 
+/// What libvirt does not do to a device that it has only handed on.
+fn has_a_cable(found: &Found<'_>, what: &str) -> Result<(), Refusal> {
+    if matches!(found.plug, Target::Pci { .. }) {
+        let reason = "it is a device of the host: libvirt has no hold on its cable";
+        return Err(refusal(what, reason, "pull the cable at the card or the switch, or remove the NIC"));
+    }
+    Ok(())
+}
+
 /// Pulls the cable or plugs it in, as `virsh domif-setlink` does.
 ///
 /// # Errors
 /// It is so already, or the NIC is gone.
 pub fn link(snapshot: &Snapshot, id: NicId, state: LinkState, when: When) -> Result<Plan, Refusal> {
     let found = find(snapshot, id)?;
+    let what = format!("link {} for {} {}", state.word(), found.guest.name, id.mac);
+    has_a_cable(&found, &what)?;
     let edit = |text: Option<&str>, config: Option<&NicConfig>| {
         let differs = config.is_some_and(|config| config.link_down != (state == LinkState::Down));
         let Some(text) = text.filter(|_| differs) else { return Ok(None) };
@@ -108,7 +119,6 @@ pub fn link(snapshot: &Snapshot, id: NicId, state: LinkState, when: When) -> Res
     let live = edit(found.live.filter(|_| when == When::NowAndNextBoot), found.nic.live.as_ref())?;
     let title = format!("link {}", state.word());
     if live.is_none() && next.is_none() {
-        let what = format!("{title} for {} {}", found.guest.name, id.mac);
         return Err(refusal(&what, "it is so already", "nothing to do"));
     }
     let mut told = match state {
@@ -142,6 +152,9 @@ pub fn remove(snapshot: &Snapshot, id: NicId, when: When) -> Result<Plan, Refusa
         (None, Some(_)) => vec!["The running guest keeps it until it is shut down.".to_owned()],
         (None, None) => vec!["The guest is off: it starts without this NIC.".to_owned()],
     };
+    if let (Target::Pci { device }, Some(_)) = (&found.plug, &live) {
+        told.push(format!("{device} goes back to the host's own driver"));
+    }
     let others = snapshot.nics.iter().filter(|nic| nic.id.domain == id.domain && nic.id != id).count();
     if others == 0 {
         told.push("it is the guest's only NIC: afterwards only its console reaches it".to_owned());
@@ -182,14 +195,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
     if let Some((reason, way_out)) = models::unknown(snapshot, new.guest, &new.model) {
         return Err(refusal(&what, &reason, &way_out));
     }
-    let mac = new.mac.unwrap_or_else(|| free_mac(snapshot, new.guest));
-    if mac.0.first().is_some_and(|first| first & 1 == 1) {
-        return Err(refusal(&what, &format!("{mac} is a multicast address"), "leave --mac out"));
-    }
-    if let Some(other) = snapshot.nics.iter().find(|nic| nic.id.mac == mac) {
-        let reason = format!("{mac} is the address of a NIC of {}", other.guest);
-        return Err(refusal(&what, &reason, "leave --mac out: a free one is proposed"));
-    }
+    let mac = mac_for(snapshot, new.guest, new.mac, &what)?;
     let element = format!(
         "<interface type='{}'>\n  <mac address='{mac}'/>\n  {}\n  <model type='{}'/>\n</interface>",
         new.target.interface_type(),
@@ -231,6 +237,24 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
     };
     plan.consequences.extend(consequences::of_new(snapshot, &plan));
     Ok(plan.complete())
+}
+
+/// The address that was asked for, if a NIC can have it, else a free one.
+pub(super) fn mac_for(
+    snapshot: &Snapshot,
+    guest: DomainId,
+    wanted: Option<Mac>,
+    what: &str,
+) -> Result<Mac, Refusal> {
+    let mac = wanted.unwrap_or_else(|| free_mac(snapshot, guest));
+    if !mac.is_real() || mac.0.first().is_some_and(|first| first & 1 == 1) {
+        return Err(refusal(what, &format!("{mac} is not the address of one NIC"), "leave --mac out"));
+    }
+    if let Some(other) = snapshot.nics.iter().find(|nic| nic.id.mac == mac) {
+        let reason = format!("{mac} is the address of a NIC of {}", other.guest);
+        return Err(refusal(what, &reason, "leave --mac out: a free one is proposed"));
+    }
+    Ok(mac)
 }
 
 /// An address of QEMU's range that no NIC of this host has. The same question has the same answer, so
@@ -298,6 +322,7 @@ pub fn reseat(snapshot: &Snapshot, id: NicId) -> Result<Plan, Refusal> {
 pub fn bounce(snapshot: &Snapshot, id: NicId) -> Result<Plan, Refusal> {
     let found = find(snapshot, id)?;
     let what = format!("pull the cable of {} {} for a moment", found.guest.name, id.mac);
+    has_a_cable(&found, &what)?;
     let (Some(live), Some(text)) = (&found.nic.live, found.live) else {
         return Err(refusal(&what, "the guest is off", "it asks for an address when it starts"));
     };

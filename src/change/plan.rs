@@ -14,7 +14,7 @@ use super::splice::{self, SpliceError};
 use super::target::{self, Availability, Target};
 use crate::model::guest::{Definition, DomainState, Guest, NicConfig};
 use crate::model::ids::{IfName, NicId};
-use crate::model::{MacvtapMode, Nic, Snapshot};
+use crate::model::{MacvtapMode, Nic, NicSource, PciAddress, Snapshot};
 
 /// What somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +178,11 @@ pub enum Expected {
         /// Its mode; `None` for a pool.
         mode: Option<MacvtapMode>,
     },
+    /// A device of the host that is with the guest: its driver is `vfio-pci`.
+    Given {
+        /// The device.
+        device: PciAddress,
+    },
 }
 
 /// Everything that will be done. Made by [`plan`]; applied as it is.
@@ -333,6 +338,14 @@ impl Plan {
         self.steps.iter().any(|step| step.id == id)
     }
 
+    /// The device of the host that a guest gets by it, now or at its next boot.
+    #[must_use]
+    pub fn takes_device(&self) -> Option<PciAddress> {
+        let Target::Pci { device } = self.to else { return None };
+        let comes = |edit: &Edit| edit.before.is_empty() && !edit.after.is_empty();
+        (self.moves() || self.live.iter().chain(&self.next).any(comes)).then_some(device)
+    }
+
     /// Whether the NIC goes somewhere else.
     #[must_use]
     pub fn moves(&self) -> bool {
@@ -341,10 +354,14 @@ impl Plan {
 }
 
 /// How a running guest's NIC gets from one definition to another: libvirt moves a tap live, but neither
-/// makes a macvtap of it nor changes what the guest sees of the device.
+/// makes a macvtap of it nor changes what the guest sees of the device, nor anything of a device of the host.
 pub(super) fn live_verdict(snapshot: &Snapshot, now: &NicConfig, then: &NicConfig) -> Verdict {
     let device = |nic: &NicConfig| (nic.model.clone(), nic.mtu, nic.queues, nic.boot_order);
     let macvtap = |nic: &NicConfig| target::on_macvtap_source(snapshot, nic);
+    let given = |nic: &NicConfig| matches!(nic.source, NicSource::Hostdev { .. });
+    if given(now) || given(then) {
+        return Verdict::HotReplug;
+    }
     let moves = !now.source.same_plug(&then.source);
     if device(now) != device(then) || (moves && (macvtap(now) || macvtap(then))) {
         return Verdict::HotReplug;
@@ -423,6 +440,7 @@ pub(super) fn expected(snapshot: &Snapshot, target: &Target) -> Option<Expected>
     match target {
         Target::Bridge { bridge } => Some(Expected::OnBridge { bridge: *bridge }),
         Target::Macvtap { lower, mode } => Some(Expected::OnLink { lower: Some(*lower), mode: Some(*mode) }),
+        Target::Pci { device } => Some(Expected::Given { device: *device }),
         Target::Network { network } => {
             let network = snapshot.network_named(network)?;
             if target::makes_macvtaps(network) {

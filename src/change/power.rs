@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::device;
 use super::plan::{Refusal, Step, StepId};
 use super::target::{self, Target, quote};
 use crate::model::guest::{DomainState, Guest};
@@ -170,6 +171,11 @@ fn blocked_nic(snapshot: &Snapshot, guest: &Guest) -> Option<(String, String, St
             && snapshot.bridge_named(*bridge).is_some()
         {
             return None;
+        }
+        // Of a device libvirt itself says what is missing; only what the host would lose it does not know.
+        if let Target::Pci { device } = target {
+            let (reason, way_out) = device::use_by_host(snapshot, snapshot.pci_nic(device)?)?;
+            return Some((nic.mac_text(), format!("{}: {reason}", target.words()), way_out));
         }
         let (reason, way_out) = target::obstacle(snapshot, &target, None)?;
         Some((nic.id.mac.to_string(), format!("{}: {reason}", target.words()), way_out))

@@ -1,4 +1,4 @@
-//! PURE. Edits an `<interface>` element by replacing byte ranges: what is not meant stays to the byte,
+//! PURE. Edits an `<interface>` element, or the `<hostdev>` of a PCI NIC, by replacing byte ranges: what is not meant stays to the byte,
 //! known or not.
 
 use std::ops::Range;
@@ -157,8 +157,9 @@ pub(super) fn escape(text: &str) -> String {
 
 fn parse(element: &str) -> Result<Document<'_>, SpliceError> {
     let document = Document::parse(element).map_err(|error| SpliceError(error.to_string()))?;
-    if !document.root_element().has_tag_name("interface") {
-        return Err(SpliceError(format!("the element is <{}>", document.root_element().tag_name().name())));
+    let root = document.root_element();
+    if !root.has_tag_name("interface") && !root.has_tag_name("hostdev") {
+        return Err(SpliceError(format!("the element is <{}>", root.tag_name().name())));
     }
     Ok(document)
 }

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::device;
 use super::splice::escape;
 use crate::model::guest::{DomainState, Guest, MacvtapMode, NicConfig, NicSource};
 use crate::model::ids::{IfIndex, IfName, NicId};
 use crate::model::kernel::{Link, LinkKind};
 use crate::model::network::{ForwardMode, Network};
 use crate::model::snapshot::{Bridge, PortRole};
-use crate::model::{Nic, Snapshot};
+use crate::model::{Nic, PciAddress, Snapshot};
 
 /// Where a NIC shall be plugged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,11 @@ pub enum Target {
         /// How it sees its siblings.
         mode: MacvtapMode,
     },
+    /// A PCI NIC of the host, or a virtual function of one.
+    Pci {
+        /// Where it sits on the host.
+        device: PciAddress,
+    },
 }
 
 impl Target {
@@ -44,6 +50,7 @@ impl Target {
             NicSource::Network { network, .. } => Some(Self::Network { network: network.clone() }),
             NicSource::Bridge { bridge } => Some(Self::Bridge { bridge: *bridge }),
             NicSource::Direct { dev, mode } => Some(Self::Macvtap { lower: *dev, mode: *mode }),
+            NicSource::Hostdev { address: Some(device) } => Some(Self::Pci { device: *device }),
             _ => None,
         }
     }
@@ -55,6 +62,7 @@ impl Target {
             Self::Network { network } => format!("network {network}"),
             Self::Bridge { bridge } => format!("bridge {bridge}"),
             Self::Macvtap { lower, mode } => format!("macvtap {lower} ({})", mode.word()),
+            Self::Pci { device } => format!("PCI NIC {device}"),
         }
     }
 
@@ -69,6 +77,7 @@ impl Target {
             Self::Network { .. } => "network",
             Self::Bridge { .. } => "bridge",
             Self::Macvtap { .. } => "direct",
+            Self::Pci { .. } => "hostdev",
         }
     }
 
@@ -79,6 +88,9 @@ impl Target {
             Self::Bridge { bridge } => format!("<source bridge='{}'/>", name(bridge)),
             Self::Macvtap { lower, mode } => {
                 format!("<source dev='{}' mode='{}'/>", name(lower), mode.word())
+            }
+            Self::Pci { device } => {
+                format!("<source><address type='pci' {}/></source>", device.attributes())
             }
         }
     }
@@ -172,6 +184,7 @@ pub(super) fn obstacle(
             Some(link) => link_obstacle(snapshot, link, *mode, own),
             None => because("there is no such link", "ip link"),
         },
+        Target::Pci { device } => device::obstacle(snapshot, *device),
     }
 }
 
@@ -182,7 +195,7 @@ fn because(reason: impl Into<String>, way_out: impl Into<String>) -> Option<(Str
 
 fn network_obstacle(network: &Network) -> Option<(String, String)> {
     if network.forward() == ForwardMode::Hostdev {
-        return because("its guests get PCI devices", "attach a device instead");
+        return because("its guests get PCI devices", "assign one instead: virt-net nic attach");
     }
     if !network.active {
         return because("inactive", format!("start it first: virsh net-start {}", quote(&network.name)));
@@ -313,6 +326,9 @@ fn how(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
     if target.is(&config.source) && !nic.pending {
         return Availability::Here;
     }
+    if matches!((&config.source, target), (NicSource::Hostdev { .. }, _) | (_, Target::Pci { .. })) {
+        return refused("a PCI device is not re-plugged", "remove it, and add another NIC");
+    }
     if Target::of(&config.source).is_none() {
         let kind = config.source.kind_word().to_owned();
         return refused(format!("a NIC of type {kind} is not re-plugged"), "virsh edit");
@@ -363,7 +379,7 @@ pub(super) fn unfit_for_replug(guest: &Guest, config: &NicConfig) -> Option<Stri
 pub(super) fn on_macvtap(snapshot: &Snapshot, target: &Target) -> bool {
     match target {
         Target::Macvtap { .. } => true,
-        Target::Bridge { .. } => false,
+        Target::Bridge { .. } | Target::Pci { .. } => false,
         Target::Network { network } => snapshot.network_named(network).is_some_and(makes_macvtaps),
     }
 }
@@ -372,12 +388,12 @@ pub(super) fn on_macvtap_source(snapshot: &Snapshot, config: &NicConfig) -> bool
     Target::of(&config.source).is_some_and(|target| on_macvtap(snapshot, &target))
 }
 
-/// The bridge that plugging into this target means; `None` for a macvtap.
+/// The bridge that plugging into this target means; `None` for a macvtap or a device.
 pub(super) fn bridge_of(snapshot: &Snapshot, target: &Target) -> Option<IfName> {
     match target {
         Target::Bridge { bridge } => Some(*bridge),
         Target::Network { network } => snapshot.network_named(network)?.bridge(),
-        Target::Macvtap { .. } => None,
+        Target::Macvtap { .. } | Target::Pci { .. } => None,
     }
 }
 

@@ -1,5 +1,7 @@
-//! `virt-net nic`: cable in and out, a new NIC, one that goes, and pending changes, each with a preview
-//! first and proof afterwards.
+//! `virt-net nic`: cable in and out, a new NIC, a device of the host, one that goes, and pending changes, each
+//! with a preview first and proof afterwards.
+
+mod devices;
 
 use std::time::Duration;
 
@@ -9,10 +11,11 @@ use color_eyre::eyre::Result;
 use super::select::{self, Selection};
 use super::switch::{self, Consent, parse_target};
 use super::{ExitStatus, complain, preview};
+use crate::change::device::{self, NewDevice};
 use crate::change::nic::{self, NewNic};
 use crate::change::splice::LinkState;
 use crate::change::{Plan, Refusal, Target, When};
-use crate::model::{Mac, NicId, Snapshot};
+use crate::model::{Mac, NicId, PciAddress, Snapshot};
 use crate::source::{self, SourceOptions};
 
 /// Arguments of `nic`.
@@ -30,6 +33,10 @@ enum Action {
     Down(OneNic),
     /// Give a guest a new NIC
     Add(New),
+    /// List the PCI NICs and VFs of the host, who has them, and what is missing to assign one
+    Devices(devices::DevicesArgs),
+    /// Assign a PCI NIC or VF of the host to a guest
+    Attach(Assign),
     /// Take a NIC away from a guest
     Remove(OneNic),
     /// Put a tap that lost its bridge onto it again
@@ -68,6 +75,26 @@ struct Which {
 }
 
 #[derive(Debug, Args)]
+struct Assign {
+    /// The guest, by name or UUID
+    vm: String,
+    /// Which one: its PCI address, as `virt-net nic devices` lists it
+    #[arg(long, value_name = "ADDRESS")]
+    device: PciAddress,
+    /// A VF's MAC address [default: one that no guest has]
+    #[arg(long)]
+    mac: Option<Mac>,
+    /// The VLAN that the card puts a VF's frames into
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    vlan: Option<u16>,
+    /// Leave the running guest alone: only the next boot has it
+    #[arg(long)]
+    next_boot: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
 struct New {
     /// The guest, by name or UUID
     vm: String,
@@ -91,31 +118,33 @@ pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitS
     let mut sources = source::start(options)?;
     let snapshot = match args.action {
         Action::Add(_) => sources.with_emulators().await,
+        Action::Attach(_) | Action::Devices(_) => sources.with_devices().await,
         _ => sources.settled(Duration::from_secs(10)).await,
     };
-    if let Some(sentence) = switch::unreadable(&snapshot) {
+    let only_looks = matches!(args.action, Action::Devices(_));
+    if let Some(sentence) = switch::unreadable(&snapshot).filter(|_| !only_looks) {
         complain(&sentence);
         return Ok(ExitStatus::Refused);
     }
-    let planned = match &args.action {
-        Action::Up(one) => plan(&snapshot, &one.nic, |id| {
-            nic::link(&snapshot, id, LinkState::Up, switch::when(one.next_boot))
-        }),
-        Action::Down(one) => plan(&snapshot, &one.nic, |id| {
-            nic::link(&snapshot, id, LinkState::Down, switch::when(one.next_boot))
-        }),
-        Action::Remove(one) => {
-            plan(&snapshot, &one.nic, |id| nic::remove(&snapshot, id, switch::when(one.next_boot)))
-        }
-        Action::Reseat(one) => plan(&snapshot, &one.nic, |id| nic::reseat(&snapshot, id)),
-        Action::Apply(one) => plan(&snapshot, &one.nic, |id| nic::apply_pending(&snapshot, id)),
-        Action::Discard(one) => plan(&snapshot, &one.nic, |id| nic::discard_pending(&snapshot, id)),
-        Action::Add(new) => add(&snapshot, new, switch::when(new.next_boot)),
+    let one = |one: &OneNic, make: &dyn Fn(NicId, When) -> Result<Plan, Refusal>| {
+        plan(&snapshot, &one.nic, |id| make(id, switch::when(one.next_boot)))
     };
-    let consent = match &args.action {
-        Action::Up(one) | Action::Down(one) | Action::Remove(one) => &one.consent,
-        Action::Reseat(one) | Action::Apply(one) | Action::Discard(one) => &one.consent,
-        Action::Add(new) => &new.consent,
+    let (planned, consent) = match &args.action {
+        Action::Devices(args) => return devices::show(&snapshot, args),
+        Action::Up(up) => (one(up, &|id, when| nic::link(&snapshot, id, LinkState::Up, when)), &up.consent),
+        Action::Down(down) => {
+            (one(down, &|id, when| nic::link(&snapshot, id, LinkState::Down, when)), &down.consent)
+        }
+        Action::Remove(gone) => (one(gone, &|id, when| nic::remove(&snapshot, id, when)), &gone.consent),
+        Action::Reseat(tap) => (plan(&snapshot, &tap.nic, |id| nic::reseat(&snapshot, id)), &tap.consent),
+        Action::Apply(now) => {
+            (plan(&snapshot, &now.nic, |id| nic::apply_pending(&snapshot, id)), &now.consent)
+        }
+        Action::Discard(next) => {
+            (plan(&snapshot, &next.nic, |id| nic::discard_pending(&snapshot, id)), &next.consent)
+        }
+        Action::Add(new) => (add(&snapshot, new, switch::when(new.next_boot)), &new.consent),
+        Action::Attach(new) => (assign(&snapshot, new), &new.consent),
     };
     match planned {
         Ok(Ok(plan)) => Ok(switch::carry_out(&plan, consent, &sources, None).await?.0),
@@ -138,6 +167,12 @@ fn plan(snapshot: &Snapshot, which: &Which, make: impl FnOnce(NicId) -> Result<P
         Selection::Found(id) => Ok(make(id)),
         Selection::Unknown(sentence) => Err(sentence),
     }
+}
+
+fn assign(snapshot: &Snapshot, new: &Assign) -> Planned {
+    let guest = select::guest(snapshot, &new.vm)?.id;
+    let Assign { device, mac, vlan, next_boot, .. } = *new;
+    Ok(device::attach(snapshot, &NewDevice { guest, device, mac, vlan, when: switch::when(next_boot) }))
 }
 
 fn add(snapshot: &Snapshot, new: &New, when: When) -> Planned {

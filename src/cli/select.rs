@@ -60,7 +60,7 @@ fn is_called(nic: &Nic, word: &str) -> bool {
 
 fn describe(nic: &Nic) -> String {
     let link = nic.link_name.map(|name| format!(" {name}")).unwrap_or_default();
-    format!("{} {}{link}", nic.position, nic.id.mac)
+    format!("{} {}{link}", nic.position, nic.mac_text())
 }
 
 /// One sentence if there is no such network.
@@ -80,6 +80,11 @@ pub(super) fn unknown_target(snapshot: &Snapshot, target: &Target) -> Option<Str
             let names: Vec<String> = snapshot.bridges.iter().map(|bridge| bridge.name.to_string()).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             snapshot.bridge_named(*bridge).is_none().then(|| unknown("bridge", &bridge.to_string(), &names))
+        }
+        Target::Pci { device } => {
+            let names: Vec<String> = snapshot.pci_nics().iter().map(|nic| nic.address.to_string()).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            snapshot.pci_nic(*device).is_none().then(|| unknown("PCI NIC", &device.to_string(), &names))
         }
         Target::Macvtap { lower, .. } => {
             let names: Vec<String> = snapshot.kernel.links.iter().map(|link| link.name.to_string()).collect();

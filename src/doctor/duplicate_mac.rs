@@ -3,12 +3,17 @@
 use super::finding::{Finding, Fix, Severity, Subject};
 use super::look;
 use crate::change::target::quote;
-use crate::model::{IfName, Nic, Snapshot};
+use crate::model::{IfName, Nic, NicSource, PciAddress, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (at, nic) in snapshot.nics.iter().enumerate() {
-        let earlier = snapshot.nics.iter().take(at).find(|other| other.id.mac == nic.id.mac);
+        // One device in two definitions is one card: only one of them can run with it.
+        let one_device = |other: &Nic| {
+            matches!(nic.source(), Some(NicSource::Hostdev { .. })) && nic.source() == other.source()
+        };
+        let twin = |other: &&Nic| other.id.mac == nic.id.mac && nic.id.mac.is_real() && !one_device(other);
+        let earlier = snapshot.nics.iter().take(at).find(twin);
         if let Some(earlier) = earlier {
             findings.push(twins(earlier, nic));
         }
@@ -19,6 +24,9 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
 
 fn by_hand(nic: &Nic) -> Fix {
     let guest = quote(&nic.guest);
+    if let Some(NicSource::Hostdev { address: Some(address) }) = nic.source() {
+        return device_by_hand(nic, *address);
+    }
     let plug = nic
         .source()
         .map(|source| format!("{}={}", source.kind_word(), quote(&source.plug())))
@@ -30,6 +38,17 @@ fn by_hand(nic: &Nic) -> Fix {
         [
             format!("virt-net nic remove {guest} {} --yes", nic.position),
             format!("virt-net nic add {guest} --to {plug}{model}   # a free MAC is proposed"),
+        ],
+    )
+}
+
+fn device_by_hand(nic: &Nic, device: PciAddress) -> Fix {
+    let guest = quote(&nic.guest);
+    Fix::by_hand(
+        format!("give the NIC of {} another address", nic.guest),
+        [
+            format!("virt-net nic remove {guest} {} --yes", nic.position),
+            format!("virt-net nic attach {guest} --device {device}   # a free MAC is proposed for a VF"),
         ],
     )
 }

@@ -39,7 +39,7 @@ pub(super) fn guests(nics: &[&Nic]) -> String {
 
 /// `centos7 vnet0`, or with its MAC where it has no link.
 pub(super) fn name(nic: &Nic) -> String {
-    let link = nic.link_name.map_or_else(|| nic.id.mac.to_string(), |link| link.to_string());
+    let link = nic.link_name.map_or_else(|| nic.mac_text(), |link| link.to_string());
     format!("{} {link}", nic.guest)
 }
 

@@ -12,6 +12,7 @@ use super::guest::Guest;
 use super::ids::{IfName, Mac, Timestamp};
 use super::kernel::{CounterTable, KernelFacts};
 use super::network::Network;
+use super::pci::{PciFacts, PciNic};
 use super::services::ServiceFacts;
 
 /// Everything that was read, at one moment.
@@ -34,6 +35,9 @@ pub struct Facts {
     /// Programs of the host that guests depend on.
     #[serde(default)]
     pub services: Arc<ServiceFacts>,
+    /// PCI NICs of this machine.
+    #[serde(default)]
+    pub pci: Arc<PciFacts>,
     /// Addresses seen in guests' packets, one per NIC.
     #[serde(default)]
     pub seen: Vec<SeenAddress>,
@@ -81,6 +85,9 @@ pub struct LibvirtFacts {
     /// What the guests' emulators can do; comes a moment after the guests.
     #[serde(default)]
     pub emulators: Vec<Emulator>,
+    /// NICs among libvirt's node devices; come a moment after the guests, `None` until then.
+    #[serde(default)]
+    pub node_nics: Option<Vec<PciNic>>,
 }
 
 /// One state per source.

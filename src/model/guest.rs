@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{DomainId, IfName, Mac, NicId};
+use super::pci::PciAddress;
 
 pub use super::guest_xml::ParseXmlError;
 
@@ -115,8 +116,10 @@ impl DomainState {
 pub struct Definition {
     /// The text, exactly as libvirt gave it.
     pub xml: Arc<str>,
-    /// Its `<interface>` elements in order.
+    /// Its `<interface>` elements in order, and the PCI NICs that [`alias_of`] marks as such.
     pub nics: Vec<NicConfig>,
+    /// The other PCI devices handed to it whole (`<hostdev>`): the definition does not say of which kind.
+    pub devices: Vec<NicConfig>,
     /// The rest that networking cares about.
     pub machine: Machine,
 }
@@ -125,8 +128,8 @@ impl Definition {
     /// Reads a `<domain>` document. Unknown elements are ignored; an unknown interface type is kept
     /// as [`NicSource::Other`].
     pub fn parse(xml: &str) -> Result<Self, ParseXmlError> {
-        let (nics, machine) = super::guest_xml::parse_domain(xml)?;
-        Ok(Self { xml: xml.into(), nics, machine })
+        let (nics, devices, machine) = super::guest_xml::parse_domain(xml)?;
+        Ok(Self { xml: xml.into(), nics, devices, machine })
     }
 
     /// The text of a NIC's whole element; empty for a NIC of another definition.
@@ -169,10 +172,32 @@ pub struct Machine {
     pub agent_connected: bool,
 }
 
-/// One `<interface>` element.
+/// The alias by which a PCI NIC that is handed to a guest whole is known as a NIC, with its own MAC address if
+/// that is known, while no driver of the host has it: `ua-nic-0c-c4-7a-00-00-01`. libvirt keeps such an alias.
+#[must_use]
+pub fn alias_of(device: PciAddress, mac: Option<Mac>) -> String {
+    let text = mac.map_or_else(|| format!("pci-{device}").replace('.', "-"), |mac| mac.to_string());
+    format!("{NIC_ALIAS}{}", text.replace(':', "-"))
+}
+
+/// Whether an alias is one of those.
+pub(super) fn is_nic_alias(alias: &str) -> bool {
+    alias.starts_with(NIC_ALIAS)
+}
+
+/// The MAC address in such an alias.
+pub(super) fn mac_of_alias(alias: &str) -> Option<Mac> {
+    let mac: Mac = alias.strip_prefix(NIC_ALIAS)?.replace('-', ":").parse().ok()?;
+    mac.is_real().then_some(mac)
+}
+
+const NIC_ALIAS: &str = "ua-nic-";
+
+/// One `<interface>` element, or a PCI NIC's `<hostdev>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NicConfig {
-    /// `<mac address>`; libvirt always fills it in, hand-written test XML may lack it.
+    /// `<mac address>`; libvirt always fills it in, hand-written test XML may lack it. Of a PCI device
+    /// handed over whole: what its [`alias_of`] says, else what stands for one.
     pub mac: Option<Mac>,
     /// Where it is plugged.
     pub source: NicSource,
@@ -200,9 +225,9 @@ pub struct NicConfig {
     pub bandwidth: bool,
     /// `<driver queues>`.
     pub queues: Option<u32>,
-    /// `<address type='pci'>` as `0000:01:00.0`.
+    /// `<address type='pci'>`, where it is in the guest, as `0000:01:00.0`.
     pub pci: Option<String>,
-    /// Byte range of the whole element in the definition's XML, `<interface` to the end of its tag.
+    /// Byte range of the whole element in the definition's XML, `<interface` or `<hostdev` to the end of its tag.
     pub span: std::ops::Range<usize>,
 }
 
@@ -259,10 +284,10 @@ pub enum NicSource {
         /// How its macvtaps see each other.
         mode: MacvtapMode,
     },
-    /// A PCI device or VF handed to the guest.
+    /// A PCI NIC or VF handed to the guest.
     Hostdev {
         /// `0000:03:10.0`; `None` when the address is not PCI.
-        address: Option<String>,
+        address: Option<PciAddress>,
     },
     /// A tap that somebody else plugs in (`type='ethernet'`).
     Ethernet,
@@ -318,7 +343,7 @@ impl NicSource {
             Self::Network { network, .. } => network.clone(),
             Self::Bridge { bridge } => bridge.to_string(),
             Self::Direct { dev, .. } => dev.to_string(),
-            Self::Hostdev { address } => address.clone().unwrap_or_default(),
+            Self::Hostdev { address } => address.map(|address| address.to_string()).unwrap_or_default(),
             Self::Ethernet | Self::User => String::new(),
             Self::Vhostuser { path } => path.clone().unwrap_or_default(),
             Self::Other { detail, .. } => detail.clone().unwrap_or_default(),

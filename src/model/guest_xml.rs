@@ -5,8 +5,9 @@
 use roxmltree::{Document, Node};
 use thiserror::Error;
 
-use super::guest::{Machine, MacvtapMode, NicConfig, NicSource};
-use super::ids::IfName;
+use super::guest::{Machine, MacvtapMode, NicConfig, NicSource, is_nic_alias, mac_of_alias};
+use super::ids::{IfName, Mac};
+use super::node_device::address_of;
 
 /// A definition that is not the XML document it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -24,30 +25,33 @@ impl ParseXmlError {
     }
 }
 
-pub(super) fn parse_domain(xml: &str) -> Result<(Vec<NicConfig>, Machine), ParseXmlError> {
+/// What a domain's document says: its NICs, the other PCI devices handed to it, and the machine.
+pub(super) type Domain = (Vec<NicConfig>, Vec<NicConfig>, Machine);
+
+pub(super) fn parse_domain(xml: &str) -> Result<Domain, ParseXmlError> {
     let document = Document::parse(xml).map_err(|error| ParseXmlError::new("a domain", error.to_string()))?;
     let root = document.root_element();
     if !root.has_tag_name("domain") {
         return Err(ParseXmlError::new("a domain", format!("the root is <{}>", root.tag_name().name())));
     }
     let devices = child(root, "devices");
-    let nics = devices
-        .iter()
-        .flat_map(roxmltree::Node::children)
-        .filter(|node| node.has_tag_name("interface"))
-        .map(parse_interface)
-        .collect();
-    Ok((nics, parse_machine(root, devices)))
+    let mut nics = Vec::new();
+    let mut others = Vec::new();
+    for node in devices.iter().flat_map(roxmltree::Node::children) {
+        let Some(nic) = parse_device(node) else { continue };
+        // Of a whole PCI device the definition does not say that it is a NIC, unless its alias does.
+        let known = node.has_tag_name("interface") || nic.alias.as_deref().is_some_and(is_nic_alias);
+        if known { nics.push(nic) } else { others.push(nic) }
+    }
+    Ok((nics, others, parse_machine(root, devices)))
 }
 
 pub(super) fn parse_element(element: &str) -> Result<NicConfig, ParseXmlError> {
     const WHAT: &str = "a NIC";
     let document = Document::parse(element).map_err(|error| ParseXmlError::new(WHAT, error.to_string()))?;
     let root = document.root_element();
-    if !root.has_tag_name("interface") {
-        return Err(ParseXmlError::new(WHAT, format!("the element is <{}>", root.tag_name().name())));
-    }
-    Ok(parse_interface(root))
+    let wrong = || ParseXmlError::new(WHAT, format!("the element is <{}>", root.tag_name().name()));
+    parse_device(root).ok_or_else(wrong)
 }
 
 /// The child element of this name.
@@ -81,6 +85,24 @@ fn parse_machine(root: Node<'_, '_>, devices: Option<Node<'_, '_>>) -> Machine {
     }
 }
 
+/// An `<interface>`, or a `<hostdev>` that is a PCI device.
+fn parse_device(node: Node<'_, '_>) -> Option<NicConfig> {
+    if node.has_tag_name("interface") {
+        return Some(parse_interface(node));
+    }
+    let is_pci = node.has_tag_name("hostdev")
+        && node.attribute("mode") == Some("subsystem")
+        && node.attribute("type") == Some("pci");
+    if !is_pci {
+        return None;
+    }
+    let mut nic = parse_interface(node);
+    let address = child(node, "source").and_then(|source| child(source, "address")).and_then(address_of);
+    nic.source = NicSource::Hostdev { address };
+    nic.mac = nic.alias.as_deref().and_then(mac_of_alias).or_else(|| address.map(Mac::of_place));
+    Some(nic)
+}
+
 fn parse_interface(node: Node<'_, '_>) -> NicConfig {
     let text = |name, attribute| child_attribute(node, name, attribute).map(str::to_owned);
     let number = |name, attribute| child_attribute(node, name, attribute).and_then(|n| n.parse().ok());
@@ -104,7 +126,7 @@ fn parse_interface(node: Node<'_, '_>) -> NicConfig {
         virtualport: text("virtualport", "type"),
         bandwidth: child(node, "bandwidth").is_some(),
         queues: number("driver", "queues"),
-        pci: child(node, "address").and_then(pci_address),
+        pci: child(node, "address").and_then(address_of).map(|address| address.to_string()),
         span: node.range(),
     }
 }
@@ -134,7 +156,7 @@ fn parse_source(node: Node<'_, '_>) -> NicSource {
             mode: attribute("mode").and_then(MacvtapMode::from_word).unwrap_or(MacvtapMode::Vepa),
         }),
         "hostdev" => NicSource::Hostdev {
-            address: source.and_then(|source| child(source, "address")).and_then(pci_address),
+            address: source.and_then(|source| child(source, "address")).and_then(address_of),
         },
         "ethernet" => NicSource::Ethernet,
         "user" => NicSource::User,
@@ -151,13 +173,4 @@ fn other_detail(source: Node<'_, '_>) -> Option<String> {
         .into_iter()
         .find_map(|key| source.attribute(key))
         .map(str::to_owned)
-}
-
-fn pci_address(node: Node<'_, '_>) -> Option<String> {
-    let part = |key| {
-        let text = node.attribute(key)?;
-        u32::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
-    };
-    let (domain, bus) = (part("domain").unwrap_or(0), part("bus")?);
-    Some(format!("{domain:04x}:{bus:02x}:{:02x}.{:x}", part("slot")?, part("function")?))
 }

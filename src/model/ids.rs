@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use super::pci::PciAddress;
+
 /// A text that is not the kind of identifier it was read as.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not {expected}")]
@@ -135,6 +137,36 @@ as_text!(IfName);
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
+    /// No address: that of a NIC whose definition has none.
+    pub const NONE: Self = Self([0; 6]);
+
+    /// The first bytes of what stands for an address: multicast, which no NIC has.
+    const PLACE: [u8; 2] = [0x03, 0x50];
+
+    /// What stands for the address of a PCI NIC that a guest has whole and that only its place on the host
+    /// names; prints as `pci@0000:03:00.0`. Of the domain only 16 bits count.
+    #[must_use]
+    pub fn of_place(place: PciAddress) -> Self {
+        let ([.., high, low], [first, second]) = (place.domain.to_be_bytes(), Self::PLACE);
+        Self([first, second, high, low, place.bus, place.slot << 3 | place.function & 7])
+    }
+
+    /// The place that stands for an address.
+    const fn place(self) -> Option<PciAddress> {
+        let [first, second, high, low, bus, rest] = self.0;
+        if first != Self::PLACE[0] || second != Self::PLACE[1] {
+            return None;
+        }
+        let domain = (high as u32) << 8 | low as u32;
+        Some(PciAddress { domain, bus, slot: rest >> 3, function: rest & 7 })
+    }
+
+    /// Whether it is an address, and not what stands for one.
+    #[must_use]
+    pub fn is_real(self) -> bool {
+        self != Self::NONE && self.place().is_none()
+    }
+
     /// The address in these bytes, if there are exactly six.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
@@ -144,7 +176,10 @@ impl Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0.map(|byte| format!("{byte:02x}")).join(":"))
+        match self.place() {
+            Some(place) => f.pad(&format!("{PLACE}{place}")),
+            None => f.pad(&self.0.map(|byte| format!("{byte:02x}")).join(":")),
+        }
     }
 }
 
@@ -152,6 +187,9 @@ impl FromStr for Mac {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(place) = text.strip_prefix(PLACE) {
+            return place.parse().map(Self::of_place);
+        }
         let error = || parse_error(text, "a MAC address like 52:54:00:aa:fc:1c");
         let mut bytes = [0; 6];
         let mut parts = text.split([':', '-']);
@@ -164,6 +202,9 @@ impl FromStr for Mac {
 }
 
 as_text!(Mac);
+
+/// In front of the place that stands for a MAC address.
+const PLACE: &str = "pci@";
 
 macro_rules! uuid_type {
     ($(#[$doc:meta])* $name:ident) => {

@@ -135,6 +135,8 @@ pub struct Nic {
     /// Links its packets leave the host by, nearest first: the uplink ports of its bridge, the macvtap's
     /// lower link, or for NAT/route networks the links of the default route.
     pub uplinks: Vec<IfName>,
+    /// For a virtual function that the guest has: its card on the host (`enp1s0f0`, else its PCI address).
+    pub card: Option<String>,
 }
 
 impl Nic {
@@ -148,6 +150,12 @@ impl Nic {
     #[must_use]
     pub fn source(&self) -> Option<&NicSource> {
         self.config().map(|config| &config.source)
+    }
+
+    /// Its MAC address; `–` when its definition has none.
+    #[must_use]
+    pub fn mac_text(&self) -> String {
+        if self.id.mac.is_real() { self.id.mac.to_string() } else { "–".to_owned() }
     }
 
     /// The kernel has the tap on another bridge (or none) than libvirt believes.

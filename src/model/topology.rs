@@ -18,6 +18,7 @@ use super::guest::NicConfig;
 use super::ids::{DomainId, IfIndex, IfName, Mac, NicId};
 use super::kernel::{KernelFacts, Link, LinkKind};
 use super::network::{ForwardMode, Network};
+use super::pci::PciNic;
 use super::rates::History;
 use super::snapshot::Snapshot;
 
@@ -47,6 +48,7 @@ struct Host<'a> {
     facts: &'a Facts,
     by_index: BTreeMap<IfIndex, &'a Link>,
     by_name: BTreeMap<IfName, &'a Link>,
+    pci: &'a [PciNic],
 }
 
 impl<'a> Host<'a> {
@@ -58,6 +60,7 @@ impl<'a> Host<'a> {
             facts,
             by_index: links.iter().map(|link| (link.index, link)).collect(),
             by_name: named.iter().map(|link| (link.name, link)).collect(),
+            pci: facts.pci_nics(),
         }
     }
 
@@ -114,6 +117,7 @@ fn same_structure(a: &Facts, b: &Facts) -> bool {
     (Arc::ptr_eq(&a.kernel, &b.kernel) || same_kernel(&a.kernel, &b.kernel))
         && (Arc::ptr_eq(&a.libvirt, &b.libvirt) || same_libvirt(a, b))
         && (Arc::ptr_eq(&a.firewall, &b.firewall) || same_rules(&a.firewall, &b.firewall))
+        && (Arc::ptr_eq(&a.pci, &b.pci) || a.pci == b.pci)
         && a.health == b.health
 }
 
@@ -131,7 +135,7 @@ fn same_libvirt(a: &Facts, b: &Facts) -> bool {
             (a.id, a.state, a.autostart, a.persistent) == (b.id, b.state, b.autostart, b.persistent)
                 && (&a.name, &a.live, &a.next) == (&b.name, &b.live, &b.next)
         });
-    same_guests && networks(a) == networks(b)
+    same_guests && networks(a) == networks(b) && a.libvirt.node_nics == b.libvirt.node_nics
 }
 
 fn same_rules(a: &FirewallFacts, b: &FirewallFacts) -> bool {
@@ -148,7 +152,7 @@ fn nth_of(nics: &[NicConfig], domain: DomainId) -> Vec<(NicId, &NicConfig)> {
     let mut ids = Vec::with_capacity(nics.len());
     for nic in nics {
         // A definition without a MAC is one libvirt has not completed: it cannot be addressed.
-        let mac = nic.mac.unwrap_or(Mac([0; 6]));
+        let mac = nic.mac.unwrap_or(Mac::NONE);
         let before = ids.iter().filter(|(id, _): &&(NicId, _)| id.mac == mac).count();
         ids.push((NicId { domain, mac, nth: u8::try_from(before).unwrap_or(u8::MAX) }, nic));
     }

@@ -57,6 +57,7 @@ impl Collector {
                 facts.seen.push(SeenAddress { mac, address, at });
             }
             Update::Services(read) => facts.services = read,
+            Update::Pci(read) => facts.pci = read,
             Update::Firewall { state, facts: read } => {
                 facts.health.firewall = state;
                 facts.firewall = read.unwrap_or_else(|| Arc::clone(&facts.firewall));

@@ -209,7 +209,7 @@ fn nic_cells(snapshot: &Snapshot, nic: &Nic) -> Vec<Cell> {
         Cell::new(words::nic_name(nic)),
         Cell::role(source, source_role),
         Cell::role(escape(&model), Role::Dim),
-        Cell::role(nic.id.mac.to_string(), Role::Dim),
+        Cell::role(nic.mac_text(), Role::Dim),
         Cell::new(format!("{address} {origin}").trim_end()),
         Cell::new(per_second(nic.rate.map(|rate| rate.rx_bytes))),
         Cell::new(per_second(nic.rate.map(|rate| rate.tx_bytes))),

@@ -24,7 +24,10 @@ pub fn source(source: &NicSource) -> String {
 /// The source of a NIC with what the next boot has instead: `network default ⧗ bridge virbr1`.
 #[must_use]
 pub fn nic_source(nic: &Nic, clock: &str) -> String {
-    let now = nic.source().map_or_else(|| "–".to_owned(), source);
+    let mut now = nic.source().map_or_else(|| "–".to_owned(), source);
+    if let Some(card) = &nic.card {
+        now = format!("{now} (VF of {})", escape(card));
+    }
     if !nic.pending {
         return now;
     }

@@ -6,6 +6,7 @@ mod bridge_guests;
 mod bridge_owners;
 mod devices;
 mod doctor;
+mod hostdev;
 mod lab;
 mod libvirt;
 mod netlink;

@@ -64,7 +64,7 @@ fn every_kind_of_interface_is_a_row() {
         (
             "<interface type='hostdev'><source><address type='pci' domain='0x0000' bus='0x03' slot='0x10' \
              function='0x2'/></source></interface>",
-            NicSource::Hostdev { address: Some("0000:03:10.2".to_owned()) },
+            NicSource::Hostdev { address: "0000:03:10.2".parse().ok() },
         ),
         ("<interface type='ethernet'><target dev='tap7'/></interface>", NicSource::Ethernet),
         ("<interface type='user'><backend type='passt'/></interface>", NicSource::User),

@@ -3,6 +3,8 @@
 mod bridge;
 mod collector;
 mod definitions;
+mod device;
+mod device_tree;
 mod doctor;
 mod firewall;
 mod guest_form;

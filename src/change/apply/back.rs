@@ -2,7 +2,7 @@
 
 use super::course::{Course, KERNEL};
 use super::trouble::Trouble;
-use super::{Outcome, kernel, power};
+use super::{Outcome, device, kernel, power};
 use crate::change::plan::{Edit, StepId, Verdict};
 use crate::change::splice;
 use crate::model::guest::DomainState;
@@ -16,6 +16,11 @@ impl Course<'_> {
             && let Err(trouble) = self.back_live().await
         {
             left.push(format!("the running guest: {trouble}"));
+        }
+        if let Some((device, driver)) = self.device.take_if(|_| self.live_touched)
+            && let Err(is) = device::wait_driver(device, driver.as_deref(), KERNEL).await
+        {
+            left.push(format!("the host: {is}"));
         }
         if self.next_touched
             && let Err(trouble) = self.back_next().await

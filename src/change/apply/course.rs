@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use super::address::{self, Known};
 use super::hands::Hands;
 use super::trouble::Trouble;
-use super::{Outcome, Progress, StepState, Tell, Tools, kernel, listen, power};
+use super::{Outcome, Progress, StepState, Tell, Tools, device, kernel, listen, power};
 use crate::change::plan::{Bounce, Edit, Expected, Plan, StepId, Verdict};
 use crate::change::splice::{self, LinkState};
-use crate::model::guest::NicConfig;
+use crate::model::PciAddress;
+use crate::model::guest::{NicConfig, NicSource};
 use crate::source::libvirt::Scope;
+use crate::source::pci;
 
 /// How long the kernel may take to show what libvirt reported as done.
 pub(super) const KERNEL: Duration = Duration::from_secs(5);
@@ -38,6 +40,8 @@ pub(super) struct Course<'a> {
     pub(super) live_touched: bool,
     /// The guest was shut down for the change.
     pub(super) stopped: bool,
+    /// The device of the host that a running guest is to get, with the driver that it had when the change began.
+    pub(super) device: Option<(PciAddress, Option<String>)>,
 }
 
 /// A step that failed, and why.
@@ -57,6 +61,10 @@ impl<'a> Course<'a> {
             next_touched: false,
             live_touched: false,
             stopped: false,
+            device: plan
+                .takes_device()
+                .filter(|_| plan.live.is_some())
+                .map(|device| (device, pci::driver(device))),
         }
     }
 
@@ -150,8 +158,10 @@ impl<'a> Course<'a> {
                 Ok((seen, proof))
             })
             .await?;
-        let wire =
-            plan.has(StepId::Address).then(|| listen::Listener::open(seen.link, plan.nic.mac)).flatten();
+        let wire = seen
+            .link
+            .filter(|_| plan.has(StepId::Address))
+            .and_then(|link| listen::Listener::open(link, plan.nic.mac));
         if plan.has(StepId::Port) {
             self.step(StepId::Port, async |course| {
                 let tell = |text: String| course.tell(StepId::Port, StepState::Waiting { text });
@@ -203,9 +213,11 @@ impl<'a> Course<'a> {
         self.may_let_go = true;
         self.hands.detach(&element).await?;
         self.gone(StepId::Unplug).await?;
-        let proof = match NicConfig::parse(&element)?.target {
-            Some(link) => kernel::wait_gone(link, KERNEL).await?,
-            None => "the guest let go of it".to_owned(),
+        let config = NicConfig::parse(&element)?;
+        let proof = match (config.target, config.source) {
+            (Some(link), _) => kernel::wait_gone(link, KERNEL).await?,
+            (None, NicSource::Hostdev { address: Some(device) }) => device::wait_back(device, KERNEL).await,
+            _ => "the guest let go of it".to_owned(),
         };
         Ok(((), proof))
     }

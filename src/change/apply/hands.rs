@@ -46,7 +46,8 @@ impl Hands {
             Err(trouble) => return Err(trouble),
         };
         let definition = Definition::parse(&xml)?;
-        let mut same = definition.nics.iter().filter(|nic| nic.mac == Some(self.nic.mac));
+        let mut same =
+            definition.nics.iter().chain(&definition.devices).filter(|nic| nic.mac == Some(self.nic.mac));
         let nic = match &self.slot {
             Some(slot) if scope == Scope::Live => same.find(|nic| nic.pci.as_ref() == Some(slot)),
             _ => same.nth(usize::from(self.nic.nth)),

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::device;
 use super::hands::Hands;
 use super::trouble::Trouble;
 use crate::change::plan::Expected;
@@ -15,8 +16,8 @@ use crate::source::netlink::{self, NetlinkError};
 /// Where the kernel has the NIC.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
-    /// The tap or macvtap.
-    pub(super) link: IfIndex,
+    /// The tap or macvtap; `None` for a device of the host.
+    pub(super) link: Option<IfIndex>,
     /// What was read, in words.
     pub(super) proof: String,
 }
@@ -29,6 +30,7 @@ pub(super) fn expected_of(live: &NicConfig) -> Option<Expected> {
         }
         NicSource::Network { dev: Some(dev), .. } => Some(Expected::OnLink { lower: Some(dev), mode: None }),
         NicSource::Direct { dev, mode } => Some(Expected::OnLink { lower: Some(dev), mode: Some(mode) }),
+        NicSource::Hostdev { address: Some(device) } => Some(Expected::Given { device }),
         _ => None,
     }
 }
@@ -49,7 +51,11 @@ pub(super) async fn wait_for(
     loop {
         let element = hands.element(Scope::Live).await?.ok_or(Trouble::Missing)?;
         let link = NicConfig::parse(&element)?.target;
-        match judge(&netlink::read_once().await?, link, expected) {
+        let seen = match expected {
+            Some(expected) => see(link, expected).await,
+            None => judge(&netlink::read_once().await?, link, None),
+        };
+        match seen {
             Ok(seen) => return Ok(seen),
             Err(trouble) if begun.elapsed() > deadline => return Err(trouble),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -87,6 +93,9 @@ pub(super) async fn wait_gone(link: IfName, deadline: Duration) -> Result<String
 
 /// Reads once whether the kernel has a link where it should be.
 pub(super) async fn see(link: Option<IfName>, expected: Expected) -> Result<Seen, Trouble> {
+    if let Expected::Given { device } = expected {
+        return device::given(device);
+    }
     judge(&netlink::read_once().await?, link, Some(expected))
 }
 
@@ -100,7 +109,7 @@ fn judge(facts: &KernelFacts, target: Option<IfName>, expected: Option<Expected>
     let master = by_index(link.master).map(|master| master.name);
     match expected {
         Some(Expected::OnBridge { bridge }) if master == Some(bridge) => {
-            Ok(Seen { link: link.index, proof: format!("{name} master {bridge}") })
+            Ok(Seen { link: Some(link.index), proof: format!("{name} master {bridge}") })
         }
         Some(Expected::OnBridge { bridge }) => {
             let has = master.map_or_else(|| "none".to_owned(), |master| master.to_string());
@@ -115,9 +124,9 @@ fn judge(facts: &KernelFacts, target: Option<IfName>, expected: Option<Expected>
                 return mismatch(format!("{name} is on {has:?} in mode {}", has_mode.word()));
             }
             let on = has.map_or_else(|| "?".to_owned(), |has| has.to_string());
-            Ok(Seen { link: link.index, proof: format!("{name} on {on}, mode {}", has_mode.word()) })
+            Ok(Seen { link: Some(link.index), proof: format!("{name} on {on}, mode {}", has_mode.word()) })
         }
-        None => Ok(Seen { link: link.index, proof: name.to_string() }),
+        Some(Expected::Given { .. }) | None => Ok(Seen { link: Some(link.index), proof: name.to_string() }),
     }
 }
 
@@ -127,7 +136,7 @@ pub(super) async fn wait_forwarding(seen: &Seen, tell: impl Fn(String)) -> Resul
     let mut told = None;
     loop {
         let facts = netlink::read_once().await?;
-        let Some(link) = facts.links.iter().find(|link| link.index == seen.link) else {
+        let Some(link) = facts.links.iter().find(|link| Some(link.index) == seen.link) else {
             return Err(Trouble::Mismatch("the link is gone".to_owned()));
         };
         let state = link.port.as_ref().map(|port| port.state);

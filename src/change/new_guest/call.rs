@@ -58,6 +58,8 @@ fn plug(target: &Target) -> String {
     match target {
         Target::Network { network } => format!("network:{network}"),
         Target::Bridge { bridge } => format!("bridge:{bridge}"),
+        // Not planned: the guest gets it afterwards.
+        Target::Pci { device } => format!("type=hostdev,source={device}"),
         Target::Macvtap { lower, mode } => format!("type=direct,source={lower},source.mode={}", mode.word()),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Bounce, Edit, Expected, Plan, Step, StepId, Verdict};
 use crate::change::splice;
-use crate::change::target::quote;
+use crate::change::target::{Target, quote};
+use crate::model::pci::VFIO;
 
 pub(super) fn of(plan: &Plan) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -25,6 +26,9 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
             step(StepId::Unplug, "ask the guest to let go of the NIC".to_owned());
             step(StepId::Plug, format!("plug it into {to}, same MAC, same slot"));
         }
+        Verdict::Plug if matches!(plan.to, Target::Pci { .. }) => {
+            step(StepId::Plug, format!("plug {to} into the guest"));
+        }
         Verdict::Plug => step(StepId::Plug, format!("plug it into {to}")),
         Verdict::Unplug => {
             step(StepId::Unplug, "ask the guest to let go of the NIC".to_owned());
@@ -37,6 +41,10 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
         }
         Some(Expected::OnLink { lower: Some(lower), .. }) => {
             step(StepId::Kernel, format!("the kernel has the macvtap on {lower}"));
+        }
+        Some(Expected::Given { device }) => {
+            step(StepId::Kernel, format!("the kernel has {device} with {VFIO}"));
+            return steps;
         }
         _ => step(StepId::Kernel, "the kernel has the macvtap".to_owned()),
     }

@@ -171,11 +171,13 @@ pub(super) struct NicRow {
     source: Option<String>,
     source_text: String,
     model: Option<String>,
-    mac: String,
+    mac: Option<String>,
     /// The bridge the kernel has the tap on.
     bridge: Option<String>,
     /// The link below a macvtap.
     lower: Option<String>,
+    /// The card whose virtual function the guest has.
+    card: Option<String>,
     pending: bool,
     next_boot: Option<String>,
     drifted: bool,
@@ -194,7 +196,7 @@ impl Row for NicRow {
             or_dash(self.nic.as_deref()),
             self.source_text.clone(),
             or_dash(self.model.as_deref()),
-            self.mac.clone(),
+            or_dash(self.mac.as_deref()),
             or_dash(address.map(|seen| seen.address.as_str())),
             origin.to_owned(),
         ];
@@ -219,9 +221,10 @@ pub(super) fn nics(snapshot: &Snapshot) -> Vec<NicRow> {
         source: nic.source().map(crate::model::NicSource::plug),
         source_text: words::nic_source(nic, "next boot: "),
         model: nic.config().and_then(|config| config.model.clone()),
-        mac: nic.id.mac.to_string(),
+        mac: nic.id.mac.is_real().then(|| nic.id.mac.to_string()),
         bridge: nic.bridge.map(|name| name.to_string()),
         lower: nic.lower.map(|name| name.to_string()),
+        card: nic.card.clone(),
         pending: nic.pending,
         next_boot: nic.next.as_ref().map(|next| words::source(&next.source)),
         drifted: nic.drifted(),

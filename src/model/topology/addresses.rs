@@ -20,7 +20,7 @@ pub(super) fn of_nic(
     network: Option<&Network>,
     bridge: Option<IfName>,
 ) -> Vec<NicAddress> {
-    if !guest.state.is_active() {
+    if !guest.state.is_active() || !mac.is_real() {
         return Vec::new();
     }
     let mut found: Vec<NicAddress> = Vec::new();

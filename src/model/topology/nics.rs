@@ -1,8 +1,8 @@
 //! PURE. Guests' NICs, each joined with its link, bridge, network, addresses and rates.
 
 use super::{Host, addresses, nth_of};
-use crate::model::guest::{Guest, NicConfig, NicSource};
-use crate::model::ids::{IfName, NicId};
+use crate::model::guest::{Definition, Guest, NicConfig, NicSource};
+use crate::model::ids::{DomainId, IfName, NicId};
 use crate::model::kernel::{Link, LinkKind};
 use crate::model::network::{ForwardMode, Network};
 use crate::model::rates::{History, LinkRate};
@@ -20,12 +20,32 @@ fn of_guest(host: &Host<'_>, history: &History, guest: &Guest) -> Vec<Nic> {
     let find = |nics: &[(NicId, &NicConfig)], id: NicId| {
         nics.iter().find(|(other, _)| *other == id).map(|(_, nic)| (*nic).clone())
     };
+    let (live, next) = (
+        with_devices(host, live, guest.live.as_ref(), guest.id),
+        with_devices(host, next, guest.next.as_ref(), guest.id),
+    );
     let mut ids: Vec<NicId> = live.iter().map(|(id, _)| *id).collect();
     ids.extend(next.iter().map(|(id, _)| *id).filter(|id| find(&live, *id).is_none()));
     ids.into_iter()
         .enumerate()
         .map(|(position, id)| one(host, history, guest, id, position, find(&live, id), find(&next, id)))
         .collect()
+}
+
+/// And the PCI NICs handed over whole that only the host's devices tell to be NICs.
+fn with_devices<'a>(
+    host: &Host<'_>,
+    mut nics: Vec<(NicId, &'a NicConfig)>,
+    definition: Option<&'a Definition>,
+    domain: DomainId,
+) -> Vec<(NicId, &'a NicConfig)> {
+    let devices = definition.map(|definition| definition.devices.as_slice()).unwrap_or_default();
+    nics.extend(devices.iter().filter_map(|device| {
+        let NicSource::Hostdev { address: Some(address) } = device.source else { return None };
+        let is_nic = host.pci.iter().any(|nic| nic.address == address);
+        is_nic.then_some((NicId { domain, mac: device.mac?, nth: 0 }, device))
+    }));
+    nics
 }
 
 fn one(
@@ -64,6 +84,7 @@ fn one(
         rate: link.and_then(|link| history.rate(link.index)).map(from_guest),
         swapped,
         uplinks: uplinks(host, network, bridge, lower),
+        card: source.and_then(|source| card(host, source)),
         live,
         next,
     }
@@ -94,6 +115,15 @@ fn expected_bridge(source: &NicSource, network: Option<&Network>) -> Option<IfNa
         NicSource::Network { dev: None, .. } => network.and_then(Network::bridge),
         _ => None,
     }
+}
+
+/// The card whose virtual function it is, by its link's name on the host, else by its address.
+fn card(host: &Host<'_>, source: &NicSource) -> Option<String> {
+    let NicSource::Hostdev { address: Some(address) } = source else { return None };
+    let at = |address| host.pci.iter().find(|nic| nic.address == address);
+    let physical = at(*address)?.physical?;
+    let link = at(physical).and_then(|card| card.links.first());
+    Some(link.map_or_else(|| physical.to_string(), ToString::to_string))
 }
 
 fn lower_of(host: &Host<'_>, link: &Link) -> Option<IfName> {

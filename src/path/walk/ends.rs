@@ -131,7 +131,11 @@ impl<'a> Walk<'a> {
 
     /// The host's end of the NIC's cable.
     fn plug(&mut self, nic: &Nic, towards: Towards) -> Result<&'a Link, Ended> {
-        let name = nic.link_name.map_or_else(|| "–".to_owned(), |name| name.to_string());
+        let name = match (nic.link_name, nic.source()) {
+            (Some(name), _) => name.to_string(),
+            (None, Some(NicSource::Hostdev { address: Some(device) })) => device.to_string(),
+            _ => "–".to_owned(),
+        };
         let Some(link) = nic.link.and_then(|index| self.snapshot.link(index)) else {
             self.hop(HopKind::Tap, name, "");
             return Err(self.no_link(nic));

@@ -11,12 +11,13 @@ use virt::domain::Domain;
 use virt::error::Error as VirtError;
 use virt::network::Network;
 use virt::storage_pool::StoragePool;
+use virt::sys;
 
 use super::error::{ErrorKind, LibvirtError};
 use super::ffi;
 use super::objects::{GuestHandle, NetworkHandle};
 use crate::model::emulator::EmulatorKey;
-use crate::model::{DomainId, NetworkId};
+use crate::model::{DomainId, NetworkId, PciNic, node_device};
 
 /// What a connection may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,25 @@ impl Connection {
             Err(error) if error.kind == ErrorKind::Unsupported => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The NICs among the PCI node devices. Empty for a daemon that knows of none.
+    pub fn node_nics(&self) -> Result<Vec<PciNic>, LibvirtError> {
+        let listed = self.connect.list_all_node_devices(sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV);
+        let devices = match listed.map_err(|error| self.error("list the node devices of", &error)) {
+            Ok(devices) => devices,
+            Err(error) if error.kind == ErrorKind::Unsupported => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        // One that goes meanwhile, or that cannot be read, is left out.
+        let nic = |xml: String| {
+            let parsed = node_device::parse(&xml);
+            parsed.inspect_err(|error| tracing::warn!("{error}")).ok().flatten()
+        };
+        let mut nics: Vec<PciNic> =
+            devices.iter().filter_map(|device| device.get_xml_desc(0).ok().and_then(nic)).collect();
+        nics.sort_by_key(|nic| nic.address);
+        Ok(nics)
     }
 
     /// The network with this UUID.

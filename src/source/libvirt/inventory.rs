@@ -13,7 +13,7 @@ use crate::model::emulator::{Emulator, EmulatorKey};
 use crate::model::facts::LibvirtFacts;
 use crate::model::guest::{AgentAddress, Definition, Guest};
 use crate::model::network::{Lease, Network, NetworkDefinition, Subnet};
-use crate::model::{DomainId, NetworkId};
+use crate::model::{DomainId, NetworkId, PciNic};
 
 /// All guests and networks as last read.
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ pub(super) struct Inventory {
     networks: BTreeMap<NetworkId, Network>,
     agent_addresses: BTreeMap<DomainId, Vec<AgentAddress>>,
     emulators: BTreeMap<EmulatorKey, Emulator>,
+    node_nics: Option<Vec<PciNic>>,
     published: Option<Arc<LibvirtFacts>>,
 }
 
@@ -107,6 +108,20 @@ impl Inventory {
         Ok(())
     }
 
+    /// Reads the NICs among the node devices. A daemon that cannot list them has none.
+    ///
+    /// # Errors
+    /// Only when the connection is dead.
+    pub(super) fn read_node_nics(&mut self, connection: &Connection) -> Result<(), LibvirtError> {
+        match connection.node_nics() {
+            Err(error) if !connection.is_alive() => return Err(error),
+            Err(error) => tracing::info!("{error}"),
+            Ok(nics) => self.node_nics = Some(nics),
+        }
+        self.node_nics.get_or_insert_default();
+        Ok(())
+    }
+
     /// The guests whose agent is connected.
     pub(super) fn agents(&self) -> Vec<DomainId> {
         self.guests.values().filter(|guest| guest.agent).map(|guest| guest.id).collect()
@@ -139,7 +154,7 @@ impl Inventory {
         let mut networks: Vec<Network> = self.networks.values().cloned().collect();
         networks.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let emulators = self.emulators.values().cloned().collect();
-        let facts = LibvirtFacts { guests, networks, emulators };
+        let facts = LibvirtFacts { guests, networks, emulators, node_nics: self.node_nics.clone() };
         if self.published.as_deref() == Some(&facts) {
             return None;
         }

@@ -48,6 +48,13 @@ pub(super) struct Dirty {
     pub(super) all_networks: bool,
 }
 
+/// Whether what is read once per connection was read on this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Once {
+    Unread,
+    Read,
+}
+
 impl Dirty {
     const fn everything() -> Self {
         Self { everything: true, guests: BTreeSet::new(), networks: BTreeSet::new(), all_networks: true }
@@ -92,6 +99,7 @@ impl Reader {
         let version = connection.version()?;
         let mut dirty = Dirty::everything();
         let mut slow = Instant::now();
+        let mut node_devices = Once::Unread;
         while !self.pulse.is_over() {
             if dirty.everything {
                 slow = Instant::now();
@@ -106,6 +114,12 @@ impl Reader {
                 self.backoff.reset();
             }
             self.pulse.rest(self.inventory.changed(), Some(&version));
+            // Once per connection, behind all else: there may be hundreds, and only their names are wanted.
+            if std::mem::replace(&mut node_devices, Once::Read) == Once::Unread {
+                self.pulse.asking("list the node devices");
+                self.inventory.read_node_nics(&connection)?;
+                self.pulse.rest(self.inventory.changed(), Some(&version));
+            }
             dirty = self.wait(wakes, &connection)?;
             dirty.everything |= slow.elapsed() >= SLOW;
         }

@@ -1,12 +1,14 @@
 //! PURE. All about one row: a NIC (live and next boot side by side, graph, counters), a bridge, a port,
 //! a network with its leases and XML, a rule in full.
 
+mod device;
+
 use ratatui::text::{Line, Span};
 
 use crate::app::rows::rule;
 use crate::app::{App, RowId};
 use crate::model::snapshot::GuestRule;
-use crate::model::{Bridge, Counters, Network, Nic, NicConfig, Port, Snapshot};
+use crate::model::{Bridge, Counters, Network, Nic, NicConfig, NicSource, Port, Snapshot};
 use crate::ui::panes::bars;
 use crate::ui::text::{count, escape, fit, rate, span, truncate};
 use crate::ui::theme::{Role, Theme};
@@ -19,7 +21,7 @@ pub(super) fn lines<'a>(app: &App, row: &RowId, theme: Theme, room: usize) -> (S
     let gone = || (" gone ".to_owned(), vec![Line::raw(" it is not there any more")]);
     match row {
         RowId::Nic(id) => snapshot.nic(*id).map_or_else(gone, |nic| {
-            let title = format!(" {} · {} · {} ", escape(&nic.guest), words::nic_name(nic), nic.id.mac);
+            let title = format!(" {} · {} · {} ", escape(&nic.guest), words::nic_name(nic), nic.mac_text());
             (title, nic_lines(snapshot, nic, theme, room))
         }),
         RowId::Bridge(name) => snapshot
@@ -88,26 +90,18 @@ fn nic_lines<'a>(snapshot: &Snapshot, nic: &Nic, theme: Theme, room: usize) -> L
             theme.style(Role::Warn),
         ));
     }
-    let name =
-        |name: Option<crate::model::IfName>| name.map_or_else(|| "–".to_owned(), |name| name.to_string());
-    lines.push(field("link", words::nic_name(nic), theme));
-    lines.push(field("bridge", name(nic.bridge), theme));
-    if nic.lower.is_some() {
-        lines.push(field("on link", name(nic.lower), theme));
+    match device::of(nic) {
+        Some(address) => lines.extend(device::lines(snapshot, address, theme)),
+        None => lines.extend(link_lines(nic, theme)),
     }
-    let uplinks: Vec<String> = nic.uplinks.iter().map(ToString::to_string).collect();
-    lines.push(field(
-        "leaves by",
-        if uplinks.is_empty() { "–".to_owned() } else { uplinks.join(" ") },
-        theme,
-    ));
     lines.push(Line::raw(""));
     lines.push(heading("addresses", theme));
     if nic.addresses.is_empty() {
-        lines.push(Line::styled(
-            "  none seen: no lease, no agent, no neighbour entry",
-            theme.style(Role::Dim),
-        ));
+        let none = match device::of(nic) {
+            Some(_) => "  none known: only the guest's agent could tell",
+            None => "  none seen: no lease, no agent, no neighbour entry",
+        };
+        lines.push(Line::styled(none, theme.style(Role::Dim)));
     }
     for seen in &nic.addresses {
         let prefix = seen.prefix.map(|prefix| format!("/{prefix}")).unwrap_or_default();
@@ -124,7 +118,29 @@ fn nic_lines<'a>(snapshot: &Snapshot, nic: &Nic, theme: Theme, room: usize) -> L
         lines.push(Line::styled(text, theme.style(if seen.stale { Role::Dim } else { Role::Text })));
     }
     lines.push(Line::raw(""));
-    lines.extend(traffic(snapshot, nic, theme, room));
+    match device::of(nic) {
+        Some(_) => lines.extend(device::traffic(theme)),
+        None => lines.extend(traffic(snapshot, nic, theme, room)),
+    }
+    lines
+}
+
+/// The link, the bridge, and by what its packets leave the host.
+fn link_lines<'a>(nic: &Nic, theme: Theme) -> Lines<'a> {
+    let mut lines = Vec::new();
+    let name =
+        |name: Option<crate::model::IfName>| name.map_or_else(|| "–".to_owned(), |name| name.to_string());
+    lines.push(field("link", words::nic_name(nic), theme));
+    lines.push(field("bridge", name(nic.bridge), theme));
+    if nic.lower.is_some() {
+        lines.push(field("on link", name(nic.lower), theme));
+    }
+    let uplinks: Vec<String> = nic.uplinks.iter().map(ToString::to_string).collect();
+    lines.push(field(
+        "leaves by",
+        if uplinks.is_empty() { "–".to_owned() } else { uplinks.join(" ") },
+        theme,
+    ));
     lines
 }
 
@@ -134,7 +150,11 @@ const PROPERTIES: &[Property] = &[
     ("source", |nic| words::source(&nic.source)),
     ("model", |nic| optional(nic.model.as_deref())),
     ("nic", |nic| nic.target.map_or_else(|| "–".to_owned(), |name| name.to_string())),
-    ("link", |nic| if nic.link_down { "down" } else { "up" }.to_owned()),
+    ("link", |nic| match nic.source {
+        NicSource::Hostdev { .. } => "–".to_owned(),
+        _ if nic.link_down => "down".to_owned(),
+        _ => "up".to_owned(),
+    }),
     ("mtu", |nic| number(nic.mtu)),
     ("vlan", |nic| {
         let tags: Vec<String> = nic.vlans.iter().map(ToString::to_string).collect();

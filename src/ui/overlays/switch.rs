@@ -70,6 +70,7 @@ fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room:
     let (kind, name) = match &choice.target {
         Target::Network { network } => ("network", escape(network).into_owned()),
         Target::Bridge { bridge } => ("bridge", bridge.to_string()),
+        Target::Pci { device } => ("pci", device.to_string()),
         Target::Macvtap { lower, mode } => {
             let mode = if selected { form.mode } else { *mode };
             ("macvtap", format!("{lower} ({})", mode.word()))
