@@ -288,35 +288,15 @@ impl Lines<'_> {
         self.add('v', "port: take it out of the bridge", Deed::RemovePort(bridge, port));
     }
 
-    /// The network that a bridge is of, which is entered by its name.
-    fn owner(&self, bridge: IfName) -> Option<NetworkId> {
-        let network = self.snapshot.network(self.snapshot.bridge_named(bridge)?.network?)?;
-        network.owns_bridge().then_some(network.id)
-    }
-
     fn new_things(&mut self, row: Option<&RowId>) {
         use crate::change::network::Mode;
-        let (text, on) = match row {
-            Some(RowId::Network(id)) => ("new guest on this network", On::Network(*id)),
-            Some(RowId::Bridge(name)) => match self.owner(*name) {
-                Some(network) => ("new guest on this network", On::Network(network)),
-                None => ("new guest on this bridge", On::Bridge(*name)),
-            },
-            Some(RowId::Port(bridge, port)) => {
-                let owner = self.snapshot.bridge_named(*bridge);
-                let found = owner.and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port));
-                match found.and_then(|port| port.nic) {
-                    Some(nic) => ("new guest where this one is", On::Like(nic)),
-                    None => match self.owner(*bridge) {
-                        Some(network) => ("new guest on this network", On::Network(network)),
-                        None => ("new guest on this bridge", On::Bridge(*bridge)),
-                    },
-                }
-            }
-            Some(RowId::Nic(id)) => ("new guest where this one is", On::Like(*id)),
-            Some(RowId::Rule(..)) | None => ("new guest", On::Anything),
-        };
-        self.add('g', text, Deed::Form(FormKind::GuestNew(on)));
+        let on = On::of(self.snapshot, row);
+        self.items.push(Item {
+            key: 'g',
+            text: on.words().to_owned(),
+            deed: Deed::Form(FormKind::GuestNew(on)),
+            obstacle: on.obstacle(self.snapshot),
+        });
         self.add('h', "new bridge over a NIC of the host", Deed::Form(FormKind::BridgeNew(None)));
         self.add('w', "new network", Deed::Form(FormKind::NetworkNew(Mode::Nat)));
         self.add('i', "new isolated network", Deed::Form(FormKind::NetworkNew(Mode::Isolated)));

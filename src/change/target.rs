@@ -166,7 +166,7 @@ pub fn availability(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availabi
 
 /// Why nothing can be plugged into a target, and the way out. `own` is the link of the NIC that would
 /// move: it is not in its own way.
-pub(super) fn obstacle(
+pub(crate) fn obstacle(
     snapshot: &Snapshot,
     target: &Target,
     own: Option<IfIndex>,

@@ -8,6 +8,9 @@ use crate::app::Event;
 use crate::change::apply::guest::look;
 use crate::change::new_guest::Question;
 
+/// How long is waited for the next letter.
+const TYPING: std::time::Duration = std::time::Duration::from_millis(150);
+
 /// Where the thread is asked.
 pub(super) type Looker = Sender<Box<Question>>;
 
@@ -22,6 +25,8 @@ impl Session {
             let events = self.events.clone();
             let started = std::thread::Builder::new().name("look".to_owned()).spawn(move || {
                 while let Ok(mut question) = questions.recv() {
+                    // Whoever types asks again with every letter.
+                    std::thread::sleep(TYPING);
                     while let Ok(newer) = questions.try_recv() {
                         question = newer;
                     }

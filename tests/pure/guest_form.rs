@@ -100,6 +100,18 @@ fn the_row_says_where_the_guest_goes() {
     assert!(call(&app).expect("planned").contains("--network bridge:virbr1,model=virtio"));
 }
 
+/// A network that is off would make the form begin with another one.
+#[test]
+fn a_place_that_is_closed_is_told_in_the_menu() {
+    let mut app = app((120, 40));
+    press(&mut app, "4 / l a b - i s o Enter a");
+    assert!(picture(&app).contains("g  new guest on this network"), "{}", picture(&app));
+    assert!(picture(&app).contains("inactive"), "{}", picture(&app));
+    press(&mut app, "g");
+    assert_eq!(app.said.as_deref(), Some("new guest on this network: inactive"));
+    assert!(matches!(app.overlays.last(), Some(Overlay::Menu(_))));
+}
+
 #[test]
 fn the_fields_follow_each_other_to_the_call_of_the_notes() {
     let mut app = app((120, 40));

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use super::{Field, Form, Shown, choice, refusal, text};
+use crate::app::RowId;
 use crate::app::job::{Job, Planned};
 use crate::change::Refusal;
 use crate::change::models;
@@ -30,6 +31,51 @@ pub enum On {
 }
 
 impl On {
+    /// Where a row says that a new guest goes; anywhere, where a row says nothing that could be done.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, row: Option<&RowId>) -> Self {
+        let of_bridge = |name: IfName| {
+            let network = snapshot.bridge_named(name).and_then(|bridge| snapshot.network(bridge.network?));
+            // A network's own bridge is entered by the network's name.
+            let owner = network.filter(|network| network.owns_bridge());
+            owner.map_or(Self::Bridge(name), |network| Self::Network(network.id))
+        };
+        let like = |nic: NicId| {
+            let target = Self::Like(nic).target(snapshot);
+            let open = target.is_some_and(|target| target::places(snapshot).contains(&target));
+            if open { Self::Like(nic) } else { Self::Anything }
+        };
+        match row {
+            Some(RowId::Network(id)) => Self::Network(*id),
+            Some(RowId::Bridge(name)) => of_bridge(*name),
+            Some(RowId::Port(bridge, port)) => {
+                let owner = snapshot.bridge_named(*bridge);
+                let found = owner.and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port));
+                found.and_then(|port| port.nic).map_or_else(|| of_bridge(*bridge), like)
+            }
+            Some(RowId::Nic(id)) => like(*id),
+            Some(RowId::Rule(..)) | None => Self::Anything,
+        }
+    }
+
+    /// The line of the menu.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Network(_) => "new guest on this network",
+            Self::Bridge(_) => "new guest on this bridge",
+            Self::Like(_) => "new guest where this one is",
+            Self::Anything => "new guest",
+        }
+    }
+
+    /// Why nothing can be plugged in there.
+    #[must_use]
+    pub fn obstacle(self, snapshot: &Snapshot) -> Option<String> {
+        let (reason, _) = target::obstacle(snapshot, &self.target(snapshot)?, None)?;
+        Some(reason)
+    }
+
     fn target(self, snapshot: &Snapshot) -> Option<Target> {
         match self {
             Self::Network(id) => {
@@ -128,8 +174,10 @@ fn wanted(form: &Form, snapshot: &Snapshot) -> Result<NewGuest, Refusal> {
         1 => Graphics::Vnc(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         _ => Graphics::None,
     };
-    let none =
-        || refusal("make a guest", "there is nothing to plug it into", "start a network or make a bridge");
+    let none = || match said {
+        "" => refusal("", "there is nothing to plug it into", "start a network or make a bridge"),
+        said => refusal("", format!("{said} is not open any more"), "choose another place"),
+    };
     Ok(NewGuest {
         name: form.get("name").to_owned(),
         memory: form.parsed("memory", "MiB as 2048")?.unwrap_or(2048),

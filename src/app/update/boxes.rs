@@ -117,6 +117,10 @@ fn choose(app: &mut App, at: usize) -> Vec<Effect> {
             ask(app, &menu_title(&item.text), job);
         }
         Some(Err(refusal)) => app.say(format!("{}: {}; {}", refusal.what, refusal.reason, refusal.way_out)),
+        // A form that could only begin with another place than the line says.
+        None if item.obstacle.is_some() && matches!(item.deed, Deed::Form(_)) => {
+            app.say(format!("{}: {}", item.text, item.obstacle.unwrap_or_default()));
+        }
         None => {
             app.overlays.pop();
             match item.deed {
