@@ -7,6 +7,7 @@ mod address_on_port;
 mod bridge_lockout;
 mod bridge_nf_call;
 mod bridge_without_uplink;
+mod device_next_boot;
 mod dnsmasq_dead;
 mod dual_default_route;
 mod duplicate_mac;
@@ -200,6 +201,12 @@ pub const CHECKS: &[Check] = &[
         &[Libvirt, Kernel],
         missing_bridge_next_boot::check,
         "a NIC whose next boot names a bridge or network that is not there",
+    ),
+    check(
+        "device-next-boot",
+        &[Libvirt, Kernel],
+        device_next_boot::check,
+        "a PCI NIC that a guest cannot have at its next boot, or that the host would lose",
     ),
     check(
         "macvtap-lower-busy",

@@ -203,6 +203,11 @@ fn draw_strip(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
 
 /// What a packet passes on its way out, nearest first.
 fn chain(snapshot: &Snapshot, nic: &crate::model::Nic) -> Vec<String> {
+    if let Some(device) = nic.device() {
+        let card =
+            nic.card.as_deref().map_or_else(|| "its own card".to_owned(), |card| escape(card).into_owned());
+        return vec![escape(&nic.guest).into_owned(), device.to_string(), card];
+    }
     let mut chain = vec![escape(&nic.guest).into_owned(), words::nic_name(nic)];
     chain.extend(nic.bridge.map(|bridge| bridge.to_string()));
     let masked = snapshot.rules.iter().any(|rule| {

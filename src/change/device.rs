@@ -45,9 +45,32 @@ pub fn obstacle(snapshot: &Snapshot, device: PciAddress) -> Option<Obstacle> {
         .or_else(|| use_of_group(snapshot, nic))
 }
 
-/// What the host loses if this device goes: what would cut somebody off. Also asked when a guest that has it
-/// in its definition is started.
-pub(super) fn use_by_host(snapshot: &Snapshot, nic: &PciNic) -> Option<Obstacle> {
+/// What the host would lose by it if a guest that has this device in its definition is started, and the way out.
+#[must_use]
+pub fn lost_by_host(snapshot: &Snapshot, device: PciAddress) -> Option<Obstacle> {
+    if snapshot.host.foreign_namespace || !snapshot.health.kernel.is_ok() {
+        return None;
+    }
+    use_by_host(snapshot, snapshot.pci_nic(device)?)
+}
+
+/// What surely keeps every guest from this device: there is none, or the host has no IOMMU.
+#[must_use]
+pub fn lacking(snapshot: &Snapshot, device: PciAddress) -> Option<Obstacle> {
+    if snapshot.host.foreign_namespace || snapshot.pci.read_at.0 == 0 || !snapshot.pci.readable {
+        return None;
+    }
+    match snapshot.pci_nic(device) {
+        None => {
+            Some((format!("this host has no PCI NIC {device}"), "put the card in, or take it out".to_owned()))
+        }
+        Some(_) if snapshot.pci.iommu == Iommu::On => None,
+        Some(_) => Some(missing::of_iommu(&snapshot.pci)),
+    }
+}
+
+/// What the host loses if this device goes: what would cut somebody off.
+fn use_by_host(snapshot: &Snapshot, nic: &PciNic) -> Option<Obstacle> {
     if nic.links.is_empty() && nic.is_used_by_host() {
         let driver = nic.driver.as_deref().unwrap_or_default();
         return Some((

@@ -174,7 +174,7 @@ fn blocked_nic(snapshot: &Snapshot, guest: &Guest) -> Option<(String, String, St
         }
         // Of a device libvirt itself says what is missing; only what the host would lose it does not know.
         if let Target::Pci { device } = target {
-            let (reason, way_out) = device::use_by_host(snapshot, snapshot.pci_nic(device)?)?;
+            let (reason, way_out) = device::lost_by_host(snapshot, device)?;
             return Some((nic.mac_text(), format!("{}: {reason}", target.words()), way_out));
         }
         let (reason, way_out) = target::obstacle(snapshot, &target, None)?;

@@ -14,6 +14,7 @@ use super::guest::{DomainState, Guest, NicConfig, NicSource};
 use super::ids::{IfIndex, IfName, Mac, NetworkId, NicId, Timestamp};
 use super::kernel::{BridgeInfo, Counters, Link, PortInfo};
 use super::network::Network;
+use super::pci::PciAddress;
 use super::rates::{History, LinkRate};
 
 /// One whole, consistent picture of the host. Cheap to clone and to share.
@@ -150,6 +151,15 @@ impl Nic {
     #[must_use]
     pub fn source(&self) -> Option<&NicSource> {
         self.config().map(|config| &config.source)
+    }
+
+    /// The device of the host that it is.
+    #[must_use]
+    pub fn device(&self) -> Option<PciAddress> {
+        match self.source() {
+            Some(NicSource::Hostdev { address }) => *address,
+            _ => None,
+        }
     }
 
     /// Its MAC address; `–` when its definition has none.

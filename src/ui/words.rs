@@ -24,10 +24,10 @@ pub fn source(source: &NicSource) -> String {
 /// The source of a NIC with what the next boot has instead: `network default ⧗ bridge virbr1`.
 #[must_use]
 pub fn nic_source(nic: &Nic, clock: &str) -> String {
-    let mut now = nic.source().map_or_else(|| "–".to_owned(), source);
-    if let Some(card) = &nic.card {
-        now = format!("{now} (VF of {})", escape(card));
-    }
+    let now = match (nic.device(), &nic.card) {
+        (Some(device), Some(card)) => format!("VF {device} of {}", escape(card)),
+        _ => nic.source().map_or_else(|| "–".to_owned(), source),
+    };
     if !nic.pending {
         return now;
     }

@@ -110,7 +110,12 @@ fn defined_and_removed(lab: &Lab) {
         let defined = lab.definition("db01 --inactive");
         assert!(defined.contains(says), "{defined}");
         let address = arguments.split(' ').next().expect("an address");
-        lab.ends("show nics", 0, &[&format!("hostdev {address}")]);
+        let source =
+            if address == "0000:01:10.0" { "VF 0000:01:10.0 of eth1" } else { "hostdev 0000:03:00.0" };
+        lab.ends("show nics", 0, &[source]);
+        // The machine itself has no such device.
+        let doctor = lab.run("kvm1", "virt-net doctor --json || test $? = 2");
+        assert!(doctor.contains(&format!("this host has no PCI NIC {address}")), "{doctor}");
         lab.ends("nic devices", 0, &["db01 (off) has it in its definition"]);
         lab.ends(&format!("nic down db01 {name} --yes"), 3, &["no hold on its cable"]);
         lab.ends("guest start db01 --yes", 1, &["host doesn't support passthrough of host PCI devices"]);

@@ -8,11 +8,14 @@ use virt_net::change::device::{self, NewDevice, attach};
 use virt_net::change::undo::{self, Came};
 use virt_net::change::{Plan, PowerPlan, Refusal, Verdict, When, nic, power};
 use virt_net::model::facts::{Facts, Recording};
-use virt_net::model::guest::Definition;
+use virt_net::model::guest::{AgentAddress, Definition};
 use virt_net::model::ids::Timestamp;
 use virt_net::model::pci::{Iommu, PciFacts, Processor};
 use virt_net::model::rates::History;
 use virt_net::model::{DomainId, LinkKind, Mac, NicSource, PciAddress, Snapshot, topology};
+
+use virt_net::path::reach;
+use virt_net::path::{self, Answer, Protocol, Question, Way};
 
 use crate::device_tree::{Device, Tree, nic as pci_nic};
 
@@ -418,4 +421,41 @@ fn what_stands_for_an_address_is_no_address() {
     assert_eq!("pci@0000:03:00.0".parse(), Ok(place));
     assert!(!Mac::NONE.is_real());
     assert!(Mac([0x52, 0x54, 0, 0, 0, 1]).is_real());
+}
+
+/// What goes by a card is not seen here: no relation of such a NIC is told as a yes or a no.
+#[test]
+fn no_path_of_a_card_of_its_own_is_guessed() {
+    let mut facts = facts(tree().read());
+    let guests = &mut Arc::make_mut(&mut facts.libvirt).guests;
+    let centos7 = guests.iter_mut().find(|guest| guest.name == "centos7").unwrap();
+    let element = format!(
+        "<interface type='hostdev' managed='yes'><mac address='52:54:00:6d:90:02'/><source><address type='pci' {}/></source>\
+         </interface></devices>",
+        at(VF[1]).attributes()
+    );
+    for definition in centos7.live.iter_mut().chain(&mut centos7.next) {
+        *definition = Definition::parse(&definition.xml.replace("</devices>", &element)).unwrap();
+    }
+    let mac = "52:54:00:6d:90:02".parse().unwrap();
+    let address = "10.0.7.7/16".parse().unwrap();
+    centos7.agent_addresses.push(AgentAddress { mac, name: "eth1".to_owned(), address });
+    let snapshot = host(facts);
+    let own = snapshot.nics.iter().find(|nic| nic.id.mac == mac).unwrap();
+    assert_eq!((own.addresses.len(), own.card.as_deref()), (1, Some("eth2")));
+    let others = snapshot.nics.iter().filter(|nic| nic.guest == "web01");
+    let others = others.filter_map(|other| reach::matrix(&snapshot, other.id));
+    let to_it =
+        others.flat_map(|reach| reach.cells).filter(|cell| cell.address == Some(own.addresses[0].address));
+    let its_own = reach::matrix(&snapshot, own.id).unwrap().cells;
+    let mut seen = 0;
+    for cell in its_own.into_iter().chain(to_it) {
+        seen += 1;
+        assert_eq!(cell.answer, Answer::Unknown, "{cell:?}");
+    }
+    assert!(seen > 6, "{seen}");
+    let question =
+        Question { nic: own.id, way: Way::From("10.0.0.8".parse().unwrap()), protocol: Protocol::Ping };
+    let path = path::trace(&snapshot, &question).unwrap();
+    assert!(path.reason.contains("a device of its own"), "{}", path.reason);
 }

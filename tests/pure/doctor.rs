@@ -107,6 +107,15 @@ fn edit(facts: &mut Facts, guest: &str, of: Of, from: &str, to: &str) {
     assert!(changed > 0, "{from} is in no definition");
 }
 
+/// The next boot of db01 has a device of the host, which has these.
+fn give_db01_a_device(facts: &mut Facts, nics: Vec<virt_net::model::PciNic>) {
+    let device = "<source><address type='pci' domain='0' bus='3' slot='0' function='0'/></source>";
+    edit(facts, "db01", Of::Next, "<interface type='network'>", "<interface type='hostdev' managed='yes'>");
+    edit(facts, "db01", Of::Next, "<source network='default'/>", device);
+    let pci = Arc::make_mut(&mut facts.pci);
+    (pci.read_at, pci.readable, pci.nics) = (virt_net::model::Timestamp(1), true, nics);
+}
+
 const CENTOS7_LIVE: &str =
     "<source network='default' portid='52eedb82-4daa-43f8-a011-08db8cdf7c87' bridge='virbr0'/>";
 
@@ -472,6 +481,33 @@ const CASES: &[Case] = &[
         },
         &["network lab-iso is not active"],
         Itself,
+    ),
+    case(
+        "device-next-boot",
+        Error,
+        |facts| give_db01_a_device(facts, Vec::new()),
+        &["db01 52:54:00:44:55:66 at next boot: hostdev 0000:03:00.0", "no PCI NIC 0000:03:00.0"],
+        ByHand,
+    ),
+    case(
+        "device-next-boot",
+        Error,
+        |facts| {
+            let eth0 = virt_net::model::PciNic {
+                address: "0000:03:00.0".parse().unwrap(),
+                links: vec![name("eth0")],
+                driver: Some("igb".to_owned()),
+                id: "8086:1533".to_owned(),
+                name: None,
+                physical: None,
+                functions: Vec::new(),
+                most_functions: 0,
+                group: None,
+            };
+            give_db01_a_device(facts, vec![eth0]);
+        },
+        &["db01 52:54:00:44:55:66 at next boot", "the host has 10.0.0.8/16 on eth0"],
+        ByHand,
     ),
     case(
         "macvtap-lower-busy",

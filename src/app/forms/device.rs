@@ -75,8 +75,14 @@ pub(super) fn plan(form: &Form, snapshot: &Snapshot, guest: DomainId) -> Planned
 /// And what the host lacks so that any device could be taken.
 fn with_missing(mut refused: Refusal, missing: Vec<Missing>) -> Refusal {
     let more = missing.into_iter().filter(|missing| missing.reason != refused.reason);
-    let more = more.map(|missing| format!("{}: {}", missing.reason, missing.way_out));
+    let more = more.map(|missing| capital(&format!("{}: {}", missing.reason, missing.way_out)));
     let said = Some(refused.way_out).filter(|said| !said.is_empty());
     refused.way_out = said.into_iter().chain(more).collect::<Vec<String>>().join(". ");
     refused
+}
+
+/// A sentence's beginning.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -37,9 +37,13 @@ pub fn attach(snapshot: &Snapshot, new: &NewDevice) -> Result<Plan, Refusal> {
         snapshot.guest(new.guest).ok_or_else(|| because("the guest is not there any more", "look again"))?;
     let own = holders(snapshot, new.device).into_iter().find(|holder| holder.guest.id == new.guest);
     if let Some(own) = own {
-        let whose =
-            if own.runs { "the guest has it already" } else { "the guest's next boot has it already" };
-        return Err(because(whose, "nothing to do; now as well: virt-net nic apply"));
+        return Err(match (own.runs, guest.live.is_some()) {
+            (true, _) => because("the guest has it already", "nothing to do"),
+            (false, true) => {
+                because("the guest's next boot has it already", "have it now: virt-net nic apply")
+            }
+            (false, false) => because("the guest's next boot has it already", "nothing to do"),
+        });
     }
     if let Some(found) = obstacle(snapshot, new.device) {
         return Err(refuse(found));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::ends::{End, bridged_out, has_address, on_link};
+use super::ends::{DEVICE, End, bridged_out, has_address, on_link};
 use super::{Place, Step, Walk};
 use crate::model::firewall::{Family, Hook};
 use crate::model::{ForwardMode, IfName, Link, LinkKind, Network, Nic, NicId};
@@ -290,6 +290,10 @@ impl<'a> Walk<'a> {
     pub(super) fn beyond(&mut self, end: End<'a>, towards: Towards) -> Step {
         self.packet.station = None;
         match end {
+            End::Guest(nic) if nic.device().is_some() => {
+                self.hop(HopKind::Outside, "LAN", "");
+                self.lose(DEVICE)
+            }
             End::Guest(nic) if bridged_out(self.snapshot, nic) => {
                 self.hop(HopKind::Outside, "LAN", "through the switch");
                 self.arrive(nic)

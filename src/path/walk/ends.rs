@@ -90,6 +90,9 @@ pub(super) fn on_link(snapshot: &Snapshot, nic: &Nic, own: IpNet, peer: IpAddr) 
     if net.contains(&peer) { Answer::Yes } else { Answer::No }
 }
 
+/// Why the way to or from a guest's own card is not followed.
+pub(super) const DEVICE: &str = "a device of its own: its packets go by the card and never touch the host";
+
 /// Plugged so that the LAN sees it with its own MAC.
 pub(in crate::path) fn bridged_out(snapshot: &Snapshot, nic: &Nic) -> bool {
     nic.lower.is_some()
@@ -131,10 +134,10 @@ impl<'a> Walk<'a> {
 
     /// The host's end of the NIC's cable.
     fn plug(&mut self, nic: &Nic, towards: Towards) -> Result<&'a Link, Ended> {
-        let name = match (nic.link_name, nic.source()) {
+        let name = match (nic.link_name, nic.device()) {
             (Some(name), _) => name.to_string(),
-            (None, Some(NicSource::Hostdev { address: Some(device) })) => device.to_string(),
-            _ => "–".to_owned(),
+            (None, Some(device)) => device.to_string(),
+            (None, None) => "–".to_owned(),
         };
         let Some(link) = nic.link.and_then(|index| self.snapshot.link(index)) else {
             self.hop(HopKind::Tap, name, "");
@@ -165,9 +168,7 @@ impl<'a> Walk<'a> {
                 self.lose("libvirt runs on another machine or in another network namespace")
             }
             Some(NicSource::User) => self.lose("user-mode networking: the emulator itself sends for it"),
-            Some(NicSource::Hostdev { .. }) => {
-                self.lose("a device of its own: its packets never touch the host")
-            }
+            Some(NicSource::Hostdev { .. }) => self.lose(DEVICE),
             Some(NicSource::Vhostuser { .. }) => {
                 self.lose("a user-space switch (vhost-user) has its packets")
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::bridge::Towards;
-use super::ends::{End, bridged_out};
+use super::ends::{DEVICE, End, bridged_out};
 use super::{Place, Step, Walk};
 use crate::model::firewall::{Family, Hook};
 use crate::model::kernel::Route;
@@ -211,6 +211,9 @@ impl<'a> Walk<'a> {
                 self.hop(HopKind::Outside, name, "");
                 if let Some(own) = left_as {
                     self.check_answerable(own, peer)?;
+                }
+                if nic.device().is_some() {
+                    return self.lose(DEVICE);
                 }
                 if bridged_out(self.snapshot, nic) {
                     return self.arrive(nic);

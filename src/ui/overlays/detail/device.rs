@@ -4,17 +4,9 @@ use ratatui::text::Line;
 
 use super::{field, heading};
 use crate::change::device;
-use crate::model::{Nic, NicSource, PciAddress, Snapshot};
+use crate::model::{PciAddress, Snapshot};
 use crate::ui::text::escape;
 use crate::ui::theme::{Role, Theme};
-
-/// The device that a NIC is.
-pub(super) fn of(nic: &Nic) -> Option<PciAddress> {
-    match nic.source() {
-        Some(NicSource::Hostdev { address }) => *address,
-        _ => None,
-    }
-}
 
 /// Its place, driver and group, in place of link and bridge.
 pub(super) fn lines<'a>(snapshot: &Snapshot, address: PciAddress, theme: Theme) -> Vec<Line<'a>> {
