@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use color_eyre::eyre::Result;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::switch::{self, Agreed, Consent, agree, parse_target, status_of, unreadable};
+use super::switch::{Agreed, Consent, agree, parse_target, status_of, unreadable};
 use super::{ExitStatus, complain, preview, print, select};
 use crate::change::apply::{self, Tools};
 use crate::change::new_guest::said::Said;
@@ -150,7 +151,10 @@ async fn follow(plan: &GuestPlan, tools: &Tools, consent: &Consent) -> Result<Ou
             let _ = print(&line);
         }
     };
-    let mut interrupted = switch::interrupts()?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // A terminal that is gone must not end it in the middle.
+    let _hang_up = signal(SignalKind::hangup())?;
     let mut told = Vec::new();
     let mut note = |progress: Progress| {
         if !consent.json {
@@ -158,16 +162,18 @@ async fn follow(plan: &GuestPlan, tools: &Tools, consent: &Consent) -> Result<Ou
         }
         told.push(progress);
     };
+    let halt = || {
+        complain("stopping virt-install; what it leaves is told");
+        let _ = stop.send(true);
+    };
     let change = apply::guest::run(plan, tools, &tell, &hear, stopping);
     tokio::pin!(change);
     let outcome = loop {
         tokio::select! {
             biased;
             Some(progress) = news.recv() => note(progress),
-            Some(()) = interrupted.recv() => {
-                complain("stopping virt-install; what it leaves is told");
-                let _ = stop.send(true);
-            }
+            Some(()) = interrupt.recv() => halt(),
+            Some(()) = terminate.recv() => halt(),
             outcome = &mut change => break outcome,
         }
     };

@@ -77,7 +77,8 @@ fn a_guest_is_made_on_the_chosen_network_or_nothing_is_left_of_it() {
     assert_eq!(inventory(&lab), before);
 
     // Started from the network: its firmware asks the LAN's DHCP server through virbr1.
-    let (status, told) = new(&lab, &format!("pxe01 --to bridge=virbr1 --pxe --disk none {SMALL}"));
+    let pxe = SMALL.replace("128", "192");
+    let (status, told) = new(&lab, &format!("pxe01 --to bridge=virbr1 --pxe --disk none {pxe}"));
     assert_eq!(status, 0, "{told}");
     for word in ["✔ check", "✔ install", "Creating domain", "master virbr1", "verified"] {
         assert!(told.contains(word), "{word}: {told}");
@@ -86,9 +87,8 @@ fn a_guest_is_made_on_the_chosen_network_or_nothing_is_left_of_it() {
     let nics = interfaces(&lab, "pxe01");
     let [(kind, source, mac)] = nics.as_slice() else { panic!("{nics:?}") };
     assert_eq!((kind.as_str(), source.as_str()), ("bridge", "virbr1"));
-    waits("a lease of the LAN for the new guest", Duration::from_secs(60), || {
-        lab.run("lan", "cat /run/lan.leases").contains(mac.as_str())
-    });
+
+    let mac = mac.clone();
 
     // The system on a disk, behind NAT.
     let import = format!("web02 --to network=default --import --disk /srv/web02.qcow2 {SMALL}");
@@ -117,6 +117,8 @@ fn a_guest_is_made_on_the_chosen_network_or_nothing_is_left_of_it() {
 
     nothing_is_left(&lab, &import);
     an_interrupt_stops_it(&lab);
+    it_is_made_although_its_maker_goes(&lab);
+    it_has_booted_from_the_lan(&lab, &mac);
     what_is_there_is_not_taken(&lab);
 }
 
@@ -178,6 +180,43 @@ fn an_interrupt_stops_it(lab: &Lab) {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert_eq!(inventory(lab), before);
+}
+
+/// The terminal goes, or virt-net is killed: virt-install goes on to its end, and no half guest is left.
+fn it_is_made_although_its_maker_goes(lab: &Lab) {
+    let state = |name: &str| lab.run("kvm1", &format!("virsh -q domstate {name} 2>/dev/null || true"));
+    let call = |name: &str| format!("new {name} --to network=default --pxe --disk none {SMALL} --yes");
+
+    let mut freezer = lab.start("kvm1", "until pkill -STOP -x virt-install; do sleep 0.01; done");
+    let arguments = call("gone01");
+    let mut terminal = open(lab, &arguments.split(' ').collect::<Vec<_>>());
+    freezer.wait().expect("it stands still");
+    terminal.hang_up();
+    lab.run("kvm1", "pkill -CONT -x virt-install");
+    waits("the guest", RUN, || state("gone01").trim() == "running");
+    waits("the end", RUN, || lab.run("kvm1", "pgrep -x virt-net || true").trim().is_empty());
+
+    // Not frozen: the kernel hangs a stopped group up that has lost its parent.
+    let killer = "until pgrep -x virt-install >/dev/null; do sleep 0.01; done; pkill -KILL -x virt-net";
+    let mut killer = lab.start("kvm1", killer);
+    let mut run = lab.start("kvm1", &format!("virt-net {}", call("gone02")));
+    killer.wait().expect("it is there");
+    run.wait().expect("it is killed");
+    waits("the guest", RUN, || state("gone02").trim() == "running");
+    waits("the end", RUN, || lab.run("kvm1", "pgrep -x virt-install || true").trim().is_empty());
+}
+
+/// The guest that was started from the network runs the system that the LAN gave it.
+fn it_has_booted_from_the_lan(lab: &Lab, mac: &str) {
+    let name = format!("pxe-{}", mac.replace(':', "-"));
+    let lease = || {
+        let leases = lab.run("lan", "cat /run/lan.leases");
+        let line = leases.lines().find(|line| line.contains(mac) && line.contains(&name));
+        line.and_then(|line| line.split(' ').nth(2)).map(str::to_owned)
+    };
+    waits("the system from the LAN", Duration::from_secs(150), || lease().is_some());
+    let address = lease().expect("its address");
+    lab.run("pc", &format!("ping -q -c 2 -W 5 {address}"));
 }
 
 /// virt-install itself would use a file that is there as the new disk.

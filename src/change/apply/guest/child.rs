@@ -1,17 +1,21 @@
-//! WRITES, by way of virt-install. The program in a process group of its own, without a terminal: what it
-//! says comes through one pipe, and it is stopped with all that it has started.
+//! WRITES, by way of virt-install. The program in a process group of its own, without a terminal. What it
+//! says goes into memory that it shares with this process: it never waits for a reader, and when this
+//! process is killed it goes on to its end. It is stopped with all that it has started.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// What it is asked with to stop, one after another, and how long it may take each time. Interrupted, it
 /// ends between two calls of libvirt; terminated, at once.
@@ -20,8 +24,8 @@ const WAYS: [(Signal, Duration); 3] = [
     (Signal::SIGTERM, Duration::from_secs(3)),
     (Signal::SIGKILL, Duration::from_secs(5)),
 ];
-/// How long its pipe may stay open after its end: something that it started may hold it.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Time between two looks at what it said.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How it ended.
 pub(super) struct Ended {
@@ -41,18 +45,14 @@ pub(super) async fn run(
     let mut over = watch_over(group)?;
     let mut ways = WAYS.into_iter();
     let mut patience: Option<Instant> = None;
-    let mut open = true;
     loop {
         let deadline = patience.unwrap_or_else(Instant::now);
         tokio::select! {
             biased;
-            bytes = output.recv(), if open => match bytes {
-                Some(bytes) => heard(&bytes),
-                None => open = false,
-            },
             _ = &mut over => break,
             () = is_said(&mut stop), if patience.is_none() => patience = Some(ask(group, &mut ways)),
             () = sleep_until(deadline), if patience.is_some() => patience = Some(ask(group, &mut ways)),
+            () = tokio::time::sleep(LOOK) => output.read(&mut heard)?,
         }
     }
     if patience.is_some() {
@@ -60,9 +60,7 @@ pub(super) async fn run(
         let _ = killpg(group, Signal::SIGKILL);
     }
     let status = child.wait()?;
-    while let Ok(Some(bytes)) = timeout(LAST_WORDS, output.recv()).await {
-        heard(&bytes);
-    }
+    output.read(&mut heard)?;
     Ok(Ended { status, stopped: patience.is_some() })
 }
 
@@ -82,28 +80,34 @@ async fn is_said(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-fn start(call: &[OsString]) -> io::Result<(Child, mpsc::UnboundedReceiver<Vec<u8>>)> {
+/// What it said, as far as it was read.
+struct Output {
+    file: File,
+    read: u64,
+}
+
+impl Output {
+    fn read(&mut self, heard: &mut impl FnMut(&[u8])) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            // By position: the writers' own position is shared with this process.
+            let count = self.file.read_at(&mut buffer, self.read)?;
+            let Some(bytes @ [_, ..]) = buffer.get(..count) else { return Ok(()) };
+            heard(bytes);
+            self.read += u64::try_from(count).unwrap_or(0);
+        }
+    }
+}
+
+fn start(call: &[OsString]) -> io::Result<(Child, Output)> {
     let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "there is nothing to run");
     let (program, arguments) = call.split_first().ok_or_else(nothing)?;
-    let (mut reader, writer) = io::pipe()?;
+    let file = File::from(memfd_create(c"virt-install", MFdFlags::MFD_CLOEXEC)?);
     let mut command = Command::new(program);
-    // Python keeps its words back when they go into a pipe.
+    // Python keeps its words back when they go into a file.
     command.args(arguments).env("PYTHONUNBUFFERED", "1").env_remove("DISPLAY").process_group(0);
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let child = command.spawn()?;
-    // The command holds the writing ends: as long as they are open here the pipe does not end.
-    drop(command);
-    let (sender, output) = mpsc::unbounded_channel();
-    std::thread::Builder::new().name("virt-install".to_owned()).spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(read @ 1..) = reader.read(&mut buffer) {
-            let Some(bytes) = buffer.get(..read) else { return };
-            if sender.send(bytes.to_vec()).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok((child, output))
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file.try_clone()?);
+    Ok((command.spawn()?, Output { file, read: 0 }))
 }
 
 /// Told when the process has ended; it is not waited for yet, so that its number stays its own.
