@@ -86,7 +86,7 @@ pub enum Command {
     Guest(guest::GuestArgs),
     /// Make a guest on a network, bridge or macvtap by virt-install, its call shown first
     New(new::NewArgs),
-    /// Show a guest's serial console in this terminal
+    /// Show a guest's serial console in this terminal; ends with the exit status of virsh
     Console(console::ConsoleArgs),
     /// Say what is wrong with the guests' network, why, and what mends it
     ///

@@ -71,12 +71,15 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
             Overlay::Path(view) => path::draw(app, view, theme, area, frame),
             Overlay::Doctor { scroll } => doctor::draw(app, *scroll, theme, area, frame),
             Overlay::QuitWhileChanging => {
-                let lines = vec![
+                let mut lines = vec![
                     Line::styled(" A change is running.", theme.style(Role::Warn)),
                     Line::raw(""),
                     Line::raw(" Enter   quit as soon as it has ended"),
                     Line::raw(" Esc     stay"),
                 ];
+                if app.change.as_ref().is_some_and(|change| change.output.is_some()) {
+                    lines.push(Line::raw("         c shows virt-install; there S stops it"));
+                }
                 show(" Quit ", lines, 0, theme, area, frame);
             }
         }

@@ -255,3 +255,26 @@ fn a_recording_of_a_recording_is_the_same() {
     let show = |file: &str| run(&["--replay", file, "show", "--json"]);
     assert_eq!(show(KVM1), show(file.to_str().unwrap()));
 }
+
+#[test]
+fn the_form_of_a_new_guest_is_filled_by_keys_and_makes_nothing_on_a_recording() {
+    let home = tempfile::tempdir().unwrap();
+    let mut terminal = replay(home.path(), 80, 24);
+    terminal.keys("ag");
+    terminal.shows("New guest");
+    terminal.shows("the guest has no name yet");
+    // Pasted with its line break: typed, not confirmed.
+    terminal.keys("\x1b[200~web02\r\n\x1b[201~");
+    terminal.shows("virt-install --connect qemu:///system --name web02");
+    terminal.shows("Before it runs are looked at");
+    terminal.keys("\x1b[B\x1b[C");
+    terminal.hides("network:default,model=virtio");
+    terminal.keys("\x1b[D");
+    terminal.shows("network:default,model=virtio");
+    terminal.keys("\r");
+    terminal.shows("nothing was changed");
+    terminal.shows("this is a recording");
+    terminal.keys("\x1bq");
+    assert_eq!(terminal.end(), 0);
+    terminal.is_restored();
+}
