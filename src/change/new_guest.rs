@@ -166,7 +166,7 @@ pub fn plan(snapshot: &Snapshot, new: &NewGuest, evidence: Option<&Evidence>) ->
         step(StepId::Guest, "libvirt has the guest, running, its NIC where it was wanted"),
         step(StepId::Kernel, "the kernel has its tap or macvtap there"),
     ];
-    let command = call::arguments(snapshot, new);
+    let command = call::arguments(snapshot, new, evidence.and_then(|evidence| evidence.version));
     Ok(GuestPlan {
         new: new.clone(),
         name: new.name.clone(),

@@ -11,6 +11,9 @@ use crate::pty::Terminal;
 
 /// Small enough for an emulated guest, and nobody's screen.
 const SMALL: &str = "--memory 128 --vcpus 1 --graphics none --virt-type qemu --os generic";
+/// Stops virt-install as soon as it runs, and not the one that is asked for its version; the brackets keep
+/// the pattern from finding itself.
+const FREEZE: &str = "until pkill -STOP -f 'virt-instal[l] --connect'; do sleep 0.01; done";
 /// virt-install may take its time on a busy machine.
 const RUN: Duration = Duration::from_secs(90);
 
@@ -169,7 +172,7 @@ fn nothing_is_left(lab: &Lab, import: &str) {
 /// ctrl-C of the command line ends virt-install and tells what is left: here nothing.
 fn an_interrupt_stops_it(lab: &Lab) {
     let before = inventory(lab);
-    let mut freezer = lab.start("kvm1", "until pkill -STOP -x virt-install; do sleep 0.01; done");
+    let mut freezer = lab.start("kvm1", FREEZE);
     let call =
         format!("virt-net new x10 --to network=default --pxe --disk none {SMALL} --yes; echo status $?");
     let run = lab.start("kvm1", &call);
@@ -187,7 +190,7 @@ fn it_is_made_although_its_maker_goes(lab: &Lab) {
     let state = |name: &str| lab.run("kvm1", &format!("virsh -q domstate {name} 2>/dev/null || true"));
     let call = |name: &str| format!("new {name} --to network=default --pxe --disk none {SMALL} --yes");
 
-    let mut freezer = lab.start("kvm1", "until pkill -STOP -x virt-install; do sleep 0.01; done");
+    let mut freezer = lab.start("kvm1", FREEZE);
     let arguments = call("gone01");
     let mut terminal = open(lab, &arguments.split(' ').collect::<Vec<_>>());
     freezer.wait().expect("it stands still");
@@ -197,7 +200,8 @@ fn it_is_made_although_its_maker_goes(lab: &Lab) {
     waits("the end", RUN, || lab.run("kvm1", "pgrep -x virt-net || true").trim().is_empty());
 
     // Not frozen: the kernel hangs a stopped group up that has lost its parent.
-    let killer = "until pgrep -x virt-install >/dev/null; do sleep 0.01; done; pkill -KILL -x virt-net";
+    let killer =
+        "until pgrep -f 'virt-instal[l] --connect' >/dev/null; do sleep 0.01; done; pkill -KILL -x virt-net";
     let mut killer = lab.start("kvm1", killer);
     let mut run = lab.start("kvm1", &format!("virt-net {}", call("gone02")));
     killer.wait().expect("it is there");
@@ -294,7 +298,7 @@ fn fill(terminal: &mut Terminal, name: &str, path: &str) {
 fn a_stop_leaves_nothing(lab: &Lab, terminal: &mut Terminal) {
     lab.run("kvm1", "qemu-img create -q -f qcow2 /srv/web03.qcow2 50M");
     let before = inventory(lab);
-    let mut freezer = lab.start("kvm1", "until pkill -STOP -x virt-install; do sleep 0.01; done");
+    let mut freezer = lab.start("kvm1", FREEZE);
     terminal.keys("ag");
     terminal.shows("New guest");
     fill(terminal, "web03", "/srv/web03.qcow2");
@@ -332,8 +336,10 @@ fn a_stop_tells_what_is_left(lab: &Lab, terminal: &mut Terminal) {
     terminal.keys("S");
     let ends = ["failed, and not put back", "verified"];
     terminal.within(RUN, "the end", |screen| ends.iter().any(|end| screen.contents().contains(end)));
-    let text = terminal.text();
-    let text: String = text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    // The inside of the box alone, its lines joined: 106 of 120 columns, in the middle.
+    let inside = |row: &str| row.chars().skip(8).take(104).collect::<String>();
+    let text: Vec<String> = terminal.text().lines().map(inside).collect();
+    let text = text.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("it was stopped"), "{text}");
     let there = lab.run("kvm1", "ls /srv; virsh -q list --all --name");
     for (thing, words) in [

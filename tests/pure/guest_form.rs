@@ -40,6 +40,7 @@ fn seen(question: Question) -> Evidence {
     Evidence {
         question,
         program: Some("/usr/bin/virt-install".into()),
+        version: Some(4),
         kvm: true,
         disk: None,
         iso: None,

@@ -111,6 +111,7 @@ fn seen(new: &NewGuest) -> Evidence {
     Evidence {
         question: Question::of(&host(), new),
         program: Some("/usr/bin/virt-install".into()),
+        version: Some(4),
         kvm: true,
         disk: Some(Seen::There { bytes: 196_608 }),
         iso: None,
@@ -236,4 +237,21 @@ fn a_failure_is_told_in_virt_installs_last_words_with_what_to_do() {
          the emulator's user must get at the file and every directory above it"
     );
     assert!(said::why("signal 9", &[]).contains("without a word"));
+}
+
+#[test]
+fn an_older_virt_install_is_told_only_what_it_knows() {
+    let line = |version: Option<u32>, new: &NewGuest| {
+        let evidence = Evidence { version, ..seen(new) };
+        new_guest::plan(&host(), new, Some(&evidence)).map(|plan| plan.line())
+    };
+    let guess = "--os-variant detect=on,require=off";
+    for (version, is_said) in [(None, true), (Some(3), true), (Some(2), false)] {
+        assert_eq!(line(version, &notes()).unwrap().contains(guess), is_said, "{version:?}");
+    }
+    let named = NewGuest { os: Some("centos7.0".to_owned()), ..notes() };
+    assert!(line(Some(2), &named).unwrap().contains("--os-variant centos7.0"));
+    let cloud = NewGuest { boot: Boot::CloudImage, ..notes() };
+    assert!(line(Some(3), &cloud).is_ok());
+    assert!(line(Some(2), &cloud).unwrap_err().reason.contains("knows no cloud images"));
 }

@@ -101,7 +101,11 @@ impl Course<'_> {
             let reason = format!("its files could not be looked at within {} s", LOOK.as_secs());
             return Err(refuse(reason, "see whether their file system answers"));
         };
-        let _same_plan = new_guest::plan(&snapshot, &plan.new, Some(&evidence))?;
+        let now = new_guest::plan(&snapshot, &plan.new, Some(&evidence))?;
+        if now.command != plan.command {
+            let reason = format!("this version of {PROGRAM} needs another call than the one shown");
+            return Err(refuse(reason, "look at a fresh preview"));
+        }
         if let Some((reason, way_out)) = target::obstacle(&snapshot, &plan.new.network, None) {
             return Err(refuse(reason, &way_out));
         }

@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::evidence::SPEAKS;
 use super::{Boot, Disk, Graphics, NewGuest, PROGRAM};
 use crate::change::target::Target;
 use crate::model::Snapshot;
 
-pub(super) fn arguments(snapshot: &Snapshot, new: &NewGuest) -> Vec<OsString> {
+/// For a virt-install of this major version; one that is not known is taken for a new one.
+pub(super) fn arguments(snapshot: &Snapshot, new: &NewGuest, version: Option<u32>) -> Vec<OsString> {
     let mut call: Vec<OsString> = vec![PROGRAM.into()];
     let mut say = |option: &str, value: OsString| call.extend([option.into(), value]);
     if !snapshot.host.uri.is_empty() {
@@ -21,7 +23,12 @@ pub(super) fn arguments(snapshot: &Snapshot, new: &NewGuest) -> Vec<OsString> {
     say("--vcpus", new.vcpus.to_string().into());
     say("--disk", disk(&new.disk));
     say("--network", format!("{},model={}", plug(&new.network), new.model).into());
-    say("--os-variant", new.os.clone().unwrap_or_else(|| "detect=on,require=off".to_owned()).into());
+    match &new.os {
+        Some(os) => say("--os-variant", os.into()),
+        // An older one takes this for the name of a system; it guesses unless it is told.
+        None if version.is_some_and(|version| version < SPEAKS) => {}
+        None => say("--os-variant", "detect=on,require=off".into()),
+    }
     say(
         "--graphics",
         match new.graphics {

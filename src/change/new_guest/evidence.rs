@@ -79,6 +79,8 @@ pub struct Evidence {
     pub question: Question,
     /// Where virt-install is.
     pub program: Option<PathBuf>,
+    /// Its major version; `None` when it did not say.
+    pub version: Option<u32>,
     /// `/dev/kvm` is there.
     pub kvm: bool,
     /// The disk's path; `None` when it has none.
@@ -94,6 +96,9 @@ pub struct Evidence {
     /// Files that are there already where virt-install would make the disk.
     pub files: Vec<PathBuf>,
 }
+
+/// The first version that can be told to guess the system, and has cloud-init; older ones guess unasked.
+pub(super) const SPEAKS: u32 = 3;
 
 /// What the evidence means for a plan.
 pub(super) struct Looked {
@@ -116,6 +121,10 @@ pub(super) fn judge(question: &Question, new: &NewGuest, evidence: &Evidence) ->
     // What was seen of other paths says nothing of these.
     if evidence.question != *question {
         return Ok(Looked::not_yet());
+    }
+    if let (Some(version @ ..SPEAKS), Boot::CloudImage) = (evidence.version, &new.boot) {
+        let reason = format!("{PROGRAM} {version} knows no cloud images");
+        return Err(new.refuse(reason, "version 3 or newer; or import a disk that you can log in to"));
     }
     let mut checked = vec![format!("Looked at: {} is there, the name is free", program.display())];
     let mut risks = Vec::new();

@@ -5,6 +5,8 @@ use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use nix::sys::statvfs::statvfs;
 
@@ -24,9 +26,11 @@ pub fn look(question: &Question) -> Evidence {
         Disk::Existing(path) => Some(path.as_path()),
         Disk::Diskless => None,
     };
+    let program = program();
     let mut evidence = Evidence {
         question: question.clone(),
-        program: program(),
+        version: program.as_deref().and_then(version),
+        program,
         kvm: Path::new("/dev/kvm").exists(),
         disk: None,
         iso: None,
@@ -69,6 +73,17 @@ fn program() -> Option<PathBuf> {
         .filter(|place| place.is_absolute())
         .map(|place| place.join(PROGRAM))
         .find(runs)
+}
+
+/// The major version that it says; asked once, it takes a second.
+fn version(program: &Path) -> Option<u32> {
+    static SAID: OnceLock<Option<u32>> = OnceLock::new();
+    *SAID.get_or_init(|| {
+        let mut command = Command::new(program);
+        command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null());
+        let said = command.output().inspect_err(|error| tracing::debug!("run {program:?}: {error}")).ok()?;
+        String::from_utf8_lossy(&said.stdout).trim().split('.').next()?.parse().ok()
+    })
 }
 
 fn seen(path: &Path) -> Seen {
