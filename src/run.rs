@@ -21,7 +21,7 @@ use tracing::Level;
 use crate::app::state::Mouse;
 use crate::app::{App, Effect, Event, Job, update};
 use crate::change::Refusal;
-use crate::change::apply::{self, Tools};
+use crate::change::apply::{self, Tools, WayBack};
 use crate::change::console;
 use crate::change::journal::Journal;
 use crate::cli::{ExitStatus, complain};
@@ -273,15 +273,10 @@ impl Session {
 
     fn plan_undo(&self) {
         let found = self.tools().and_then(|tools| {
-            let (record, plan) = apply::plan_undo(&tools.snapshots.borrow(), &tools.journal)?;
-            if record.plan.group.is_some() {
-                return Err(Refusal {
-                    what: "undo the last change".to_owned(),
-                    reason: "it was done together with other NICs".to_owned(),
-                    way_out: "`virt-net undo` takes all of them back".to_owned(),
-                });
-            }
-            Ok(Job::Nic(Box::new(plan), Some(Box::new(record))))
+            Ok(match apply::plan_undo(&tools.snapshots.borrow(), &tools.journal)? {
+                WayBack::One(plan) => Job::from(*plan),
+                WayBack::Together(many) => Job::from(*many),
+            })
         });
         let _ = self.events.send(Event::Undo(Box::new(found)));
     }

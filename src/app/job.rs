@@ -5,7 +5,6 @@ use crate::change::apply::network::NetworkProgress;
 use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
 use crate::change::bridge::{BridgePlan, BridgeWant};
 use crate::change::host::HostPlan;
-use crate::change::journal::Record;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
 use crate::change::new_guest::GuestPlan;
@@ -14,8 +13,8 @@ use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepState
 /// A change that can be previewed and carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
-    /// A NIC's plan; with the record of the change it takes back, if it is an undo.
-    Nic(Box<Plan>, Option<Box<Record>>),
+    /// A NIC's plan.
+    Nic(Box<Plan>),
     /// Many NICs, all of them or none.
     Many(Box<Many>),
     /// A guest's power.
@@ -96,11 +95,8 @@ impl Job {
     #[must_use]
     pub fn title(&self) -> String {
         match self {
-            Self::Nic(plan, _) => format!("{} {}: {}", plan.guest, plan.nic.mac, plan.title),
-            Self::Many(many) => match many.plans.first() {
-                Some(plan) => format!("{} NICs → {}", many.plans.len(), plan.to.words()),
-                None => "no NIC".to_owned(),
-            },
+            Self::Nic(plan) => format!("{} {}: {}", plan.guest, plan.nic.mac, plan.title),
+            Self::Many(many) => many.title(),
             Self::Power(plan) => format!("{} {}", plan.power.words(), plan.name),
             Self::Network(plan) => plan.title.clone(),
             Self::Bridge(job) => job.plan.title.clone(),
@@ -111,15 +107,19 @@ impl Job {
 
     /// Whether the last word of it is the journal's, so that `u` takes it back.
     #[must_use]
-    pub const fn can_be_undone(&self) -> bool {
-        matches!(self, Self::Nic(..))
+    pub fn can_be_undone(&self) -> bool {
+        match self {
+            Self::Nic(plan) => plan.undoes.is_none(),
+            Self::Many(many) => many.plans.iter().all(|plan| plan.undoes.is_none()),
+            Self::Power(_) | Self::Network(_) | Self::Bridge(_) | Self::Host(_) => false,
+        }
     }
 
     /// What it means.
     #[must_use]
     pub fn preview(&self) -> Preview {
         match self {
-            Self::Nic(plan, _) => of_nic(plan),
+            Self::Nic(plan) => of_nic(plan),
             Self::Many(many) => of_many(many),
             Self::Power(plan) => Preview {
                 consequences: plan.consequences.clone(),
@@ -151,7 +151,7 @@ impl Job {
             JobStep { key: word.to_owned(), label: word.to_owned(), text: step.text.clone(), state: None }
         };
         match self {
-            Self::Nic(plan, _) => plan.steps.iter().map(step).collect(),
+            Self::Nic(plan) => plan.steps.iter().map(step).collect(),
             Self::Power(plan) => plan.steps.iter().map(step).collect(),
             Self::Guest(plan) => plan.steps.iter().map(step).collect(),
             Self::Host(plan) => vec![JobStep {
@@ -368,7 +368,7 @@ pub type Planned = Result<Job, Refusal>;
 
 impl From<Plan> for Job {
     fn from(plan: Plan) -> Self {
-        Self::Nic(Box::new(plan), None)
+        Self::Nic(Box::new(plan))
     }
 }
 

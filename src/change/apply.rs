@@ -38,10 +38,11 @@ use self::hands::Hands;
 use self::trouble::Trouble;
 use self::writer::Writer;
 use super::journal::{Journal, Record, State};
+use super::many::{LeftOut, Many};
 use super::plan::{Plan, Refusal, StepId, Verdict};
 use super::target;
 use super::undo::{self, Came};
-use crate::model::Snapshot;
+use crate::model::{Snapshot, Timestamp};
 use crate::source::libvirt::Scope;
 use crate::source::{Updates, now};
 
@@ -153,15 +154,13 @@ pub async fn run(plan: &Plan, tools: &Tools, tell: &Tell) -> Outcome {
 }
 
 fn close(journal: &Journal, record: Record, outcome: &Outcome) {
-    let state = match outcome {
-        Outcome::Verified { .. } => State::Verified,
-        Outcome::Reverted { .. } | Outcome::Refused(_) => State::Reverted,
-        Outcome::Failed { state, .. } => State::Failed { known: state.clone() },
+    let state = match (outcome, record.plan.undoes) {
+        (Outcome::Verified { .. }, Some(begun)) => return note_undone(journal, record, begun),
+        (Outcome::Verified { .. }, None) => State::Verified,
+        (Outcome::Reverted { .. } | Outcome::Refused(_), _) => State::Reverted,
+        (Outcome::Failed { state, .. }, _) => State::Failed { known: state.clone() },
     };
-    // A journal that cannot be closed shows as interrupted at the next start, which is true.
-    if let Err(error) = journal.finish(record, state) {
-        tracing::error!(%error, "close the journal");
-    }
+    note(journal, record, state);
 }
 
 /// A bridge or network that went since the preview, a device that the host uses since: libvirt would take it for
@@ -183,43 +182,75 @@ async fn still_as_previewed(plan: &Plan, hands: &mut Hands) -> Result<(), Troubl
     Ok(())
 }
 
-/// Makes the plan that takes the newest change back, or puts right what an interrupted one left.
+/// What takes the newest change back.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayBack {
+    /// It was of one NIC.
+    One(Box<Plan>),
+    /// It was of many NICs, carried out together.
+    Together(Box<Many>),
+}
+
+/// Makes the plan that takes the newest change back, or puts right what an interrupted one left; of a
+/// change of many NICs, all of it.
 ///
 /// # Errors
 /// There is none, or the NIC was changed since.
-pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<(Record, Plan), Refusal> {
+pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<WayBack, Refusal> {
     let refuse = |reason: &str, way_out: &str| Refusal {
         what: "undo the last change".to_owned(),
         reason: reason.to_owned(),
         way_out: way_out.to_owned(),
     };
-    let record = loop {
+    // A guest that was deleted keeps nobody from what came before.
+    let gone =
+        |record: &Record| snapshot.health.libvirt.is_ok() && snapshot.guest(record.plan.nic.domain).is_none();
+    let last = loop {
         let record = journal.last_open().ok_or_else(|| refuse("there is none", "virt-net switch"))?;
-        // A guest that was deleted keeps nobody from what came before.
-        let gone = snapshot.health.libvirt.is_ok() && snapshot.guest(record.plan.nic.domain).is_none();
-        if !gone || journal.finish(record.clone(), State::Undone).is_err() {
+        if !gone(&record) || journal.finish(record.clone(), State::Undone).is_err() {
             break record;
         }
     };
-    let came = if record.state == State::Verified { Came::Through } else { Came::HalfWay };
-    if let Some(plan) = undo::plan(snapshot, &record.plan, came)? {
-        return Ok((record, plan));
+    let together = match last.plan.group {
+        None => vec![last],
+        group => journal.records().into_iter().filter(|other| other.plan.group == group).collect(),
+    };
+    let mut many = Many { plans: Vec::new(), left_out: Vec::new() };
+    for record in together.into_iter().filter(|record| record.is_open() && !gone(record)) {
+        let came = if record.state == State::Verified { Came::Through } else { Came::HalfWay };
+        match undo::plan(snapshot, &record.plan, came) {
+            Ok(Some(plan)) => many.plans.push(Plan { undoes: Some(record.begun), ..plan }),
+            Ok(None) => note(journal, record, State::Undone),
+            Err(refusal) => {
+                many.left_out.push(LeftOut { nic: record.plan.nic, guest: record.plan.guest, refusal });
+            }
+        }
     }
-    mark_undone(journal, record);
-    Err(refuse("everything is as it was before it already", "undo again for the change before"))
+    let Many { mut plans, mut left_out } = many;
+    match (plans.len(), left_out.len()) {
+        (0, 0) => {
+            Err(refuse("everything is as it was before it already", "undo again for the change before"))
+        }
+        (0, _) => Err(left_out.remove(0).refusal),
+        (1, 0) => Ok(WayBack::One(Box::new(plans.remove(0)))),
+        _ => Ok(WayBack::Together(Box::new(Many { plans, left_out }))),
+    }
 }
 
-/// Notes that a change was taken back.
-pub fn mark_undone(journal: &Journal, record: Record) {
-    // What took it back is no change to be taken back in its turn: the next undo is of the one before.
-    let newer = |other: &Record| {
-        other.begun > record.begun && other.plan.nic == record.plan.nic && other.state == State::Verified
-    };
-    let own = journal.records().into_iter().rev().find(newer);
-    if let Some(Err(error)) = own.map(|own| journal.finish(own, State::Undone)) {
-        tracing::error!(%error, "note the undo");
+/// Notes that a plan that took a change back did so. What took it back is no change to be taken back in
+/// its turn: the next undo is of the one before.
+fn note_undone(journal: &Journal, by: Record, begun: Timestamp) {
+    let taken_back = |record: &Record| record.begun == begun && record.plan.nic == by.plan.nic;
+    if let Some(record) = journal.records().into_iter().find(taken_back) {
+        note(journal, record, State::Undone);
     }
-    if let Err(error) = journal.finish(record, State::Undone) {
-        tracing::error!(%error, "note the undo");
+    note(journal, by, State::Undone);
+}
+
+/// A journal that cannot be written shows as interrupted at the next start, which is true.
+fn note(journal: &Journal, record: Record, state: State) {
+    if let Err(error) = journal.finish(record, state) {
+        tracing::error!(%error, "write the journal");
     }
 }

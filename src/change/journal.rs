@@ -75,6 +75,17 @@ impl Record {
     pub fn is_interrupted(&self) -> bool {
         self.state == State::Running && !Path::new(&format!("/proc/{}", self.pid)).exists()
     }
+
+    /// It can be taken back or has to be put right: verified, failed half way, or interrupted. One that was
+    /// put back or undone is neither.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            State::Verified | State::Failed { .. } => true,
+            State::Running => self.is_interrupted(),
+            State::Reverted | State::Undone => false,
+        }
+    }
 }
 
 /// The directory of records.
@@ -195,15 +206,10 @@ impl Journal {
         records
     }
 
-    /// The newest change that can be taken back or has to be put right: verified, failed half way, or
-    /// interrupted. One that was put back or undone is neither.
+    /// The newest change that [is open](Record::is_open).
     #[must_use]
     pub fn last_open(&self) -> Option<Record> {
-        self.records().into_iter().rev().find(|record| match record.state {
-            State::Verified | State::Failed { .. } => true,
-            State::Running => record.is_interrupted(),
-            State::Reverted | State::Undone => false,
-        })
+        self.records().into_iter().rev().find(Record::is_open)
     }
 
     /// Changes that ended half way: their process is gone in the middle, or neither the change nor its

@@ -17,6 +17,23 @@ pub struct Many {
     pub left_out: Vec<LeftOut>,
 }
 
+impl Many {
+    /// What it is, in one line: how many, and where to if all go to the same place.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let Some(first) = self.plans.first() else { return "no NIC".to_owned() };
+        let what = match self.plans.len() {
+            1 => "1 NIC".to_owned(),
+            count => format!("{count} NICs"),
+        };
+        let back = if first.undoes.is_some() { "back: " } else { "" };
+        if self.plans.iter().all(|plan| plan.to == first.to) {
+            return format!("{what} {back}→ {}", first.to.words());
+        }
+        format!("{what} {back}each to its own place")
+    }
+}
+
 /// A NIC that no plan could be made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {

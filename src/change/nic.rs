@@ -73,6 +73,7 @@ impl Found<'_> {
             consequences: draft.consequences,
             commands: Vec::new(),
             group: None,
+            undoes: None,
         };
         if moves && plan.live.is_some() {
             let told = std::mem::take(&mut plan.consequences);
@@ -234,6 +235,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
         consequences: vec![headline.to_owned()],
         commands: Vec::new(),
         group: None,
+        undoes: None,
     };
     plan.consequences.extend(consequences::of_new(snapshot, &plan));
     Ok(plan.complete())

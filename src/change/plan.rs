@@ -12,6 +12,7 @@ use super::consequences;
 use super::models;
 use super::splice::{self, SpliceError};
 use super::target::{self, Availability, Target};
+use crate::model::Timestamp;
 use crate::model::guest::{Definition, DomainState, Guest, NicConfig};
 use crate::model::ids::{IfName, NicId};
 use crate::model::{MacvtapMode, Nic, NicSource, PciAddress, Snapshot};
@@ -221,6 +222,9 @@ pub struct Plan {
     /// Which plans were carried out together with it; an undo takes all of them back.
     #[serde(default)]
     pub group: Option<u64>,
+    /// What this takes back: [`Record::begun`](super::journal::Record::begun) of a record of the same NIC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<Timestamp>,
 }
 
 /// A change that is not possible. Nothing was changed.
@@ -293,6 +297,7 @@ pub fn plan(snapshot: &Snapshot, want: &Want) -> Result<Plan, Refusal> {
         consequences: Vec::new(),
         commands: Vec::new(),
         group: None,
+        undoes: None,
     };
     plan.consequences = consequences::of(snapshot, nic, &plan);
     Ok(plan.complete())

@@ -78,6 +78,7 @@ pub fn plan(snapshot: &Snapshot, done: &Plan, came: Came) -> Result<Option<Plan>
         consequences: Vec::new(),
         commands: Vec::new(),
         group: None,
+        undoes: None,
     };
     if !plan.moves() {
         plan.bounce = Bounce::Off;

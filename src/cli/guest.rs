@@ -81,7 +81,7 @@ pub(super) async fn run(args: &GuestArgs, options: &SourceOptions) -> Result<Exi
             return Ok(ExitStatus::Refused);
         }
     };
-    match switch::agree(&preview::power(&plan), &plan, &args.consent, &sources, None).await? {
+    match switch::agree(&preview::power(&plan), &plan, &args.consent, &sources).await? {
         Agreed::Not(status) => Ok(status),
         Agreed::With(tools) => {
             let (tell, news) = tokio::sync::mpsc::unbounded_channel();

@@ -147,7 +147,7 @@ pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitS
         Action::Attach(new) => (assign(&snapshot, new), &new.consent),
     };
     match planned {
-        Ok(Ok(plan)) => Ok(switch::carry_out(&plan, consent, &sources, None).await?.0),
+        Ok(Ok(plan)) => switch::carry_out(&plan, consent, &sources).await,
         Ok(Err(refusal)) => {
             preview::refused(&refusal);
             Ok(ExitStatus::Refused)

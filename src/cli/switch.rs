@@ -121,7 +121,7 @@ pub(super) async fn run(args: &SwitchArgs, options: &SourceOptions) -> Result<Ex
         planned => planned,
     };
     match planned {
-        Ok(plan) => Ok(carry_out(&plan, &args.consent, &sources, None).await?.0),
+        Ok(plan) => carry_out(&plan, &args.consent, &sources).await,
         Err(refusal) => {
             preview::refused(&refusal);
             Ok(ExitStatus::Refused)
@@ -146,18 +146,13 @@ pub(super) fn unreadable(snapshot: &Snapshot) -> Option<String> {
 }
 
 /// Preview, question, apply, result of a NIC's plan.
-pub(super) async fn carry_out(
-    plan: &Plan,
-    consent: &Consent,
-    sources: &Sources,
-    journal: Option<Journal>,
-) -> Result<(ExitStatus, Option<Outcome>)> {
-    match agree(&preview::plan(plan), plan, consent, sources, journal).await? {
-        Agreed::Not(status) => Ok((status, None)),
+pub(super) async fn carry_out(plan: &Plan, consent: &Consent, sources: &Sources) -> Result<ExitStatus> {
+    match agree(&preview::plan(plan), plan, consent, sources).await? {
+        Agreed::Not(status) => Ok(status),
         Agreed::With(tools) => {
             let (tell, news) = tokio::sync::mpsc::unbounded_channel();
             let outcome = follow(apply::run(plan, &tools, &tell), news, plan, consent).await?;
-            Ok((status_of(&outcome), Some(outcome)))
+            Ok(status_of(&outcome))
         }
     }
 }
@@ -176,7 +171,6 @@ pub(super) async fn agree(
     plan: &impl Serialize,
     consent: &Consent,
     sources: &Sources,
-    journal: Option<Journal>,
 ) -> Result<Agreed> {
     if !consent.json {
         print(text)?;
@@ -194,7 +188,7 @@ pub(super) async fn agree(
     if !consent.yes && !agreed().await? {
         return Ok(Agreed::Not(ExitStatus::Refused));
     }
-    let journal = match journal.map_or_else(Journal::open, Ok) {
+    let journal = match Journal::open() {
         Ok(journal) => journal,
         Err(error) => {
             complain(&format!("{error}; nothing was changed"));

@@ -59,27 +59,22 @@ pub(super) async fn run(args: &SwitchAllArgs, options: &SourceOptions) -> Result
     let when = switch::when(args.next_boot);
     let want = Want { nic: *first, target: args.to.clone(), model: None, when, bounce: args.bounce };
     let many = many::plan(&snapshot, &nics, &want);
-    Ok(carry_out(&many, &args.consent, &sources).await?.0)
+    carry_out(&many, &args.consent, &sources).await
 }
 
 /// Preview, question, apply, result.
-pub(super) async fn carry_out(
-    many: &Many,
-    consent: &Consent,
-    sources: &Sources,
-) -> Result<(ExitStatus, Option<ManyOutcome>)> {
+pub(super) async fn carry_out(many: &Many, consent: &Consent, sources: &Sources) -> Result<ExitStatus> {
     if many.plans.is_empty() {
         print(&text(many))?;
         complain("none of them can be switched; nothing was changed");
-        return Ok((ExitStatus::Refused, None));
+        return Ok(ExitStatus::Refused);
     }
-    match switch::agree(&text(many), many, consent, sources, None).await? {
-        Agreed::Not(status) => Ok((status, None)),
+    match switch::agree(&text(many), many, consent, sources).await? {
+        Agreed::Not(status) => Ok(status),
         Agreed::With(tools) => {
             let (tell, news) = unbounded_channel();
             let outcome = follow(many, apply::run_many(many, &tools, &tell), news, consent).await?;
-            let status = if outcome.is_verified() { ExitStatus::Done } else { ExitStatus::Failed };
-            Ok((status, Some(outcome)))
+            Ok(if outcome.is_verified() { ExitStatus::Done } else { ExitStatus::Failed })
         }
     }
 }

@@ -7,12 +7,9 @@ use color_eyre::eyre::Result;
 
 use super::switch::{self, Consent};
 use super::{ExitStatus, complain, preview, switch_all};
-use crate::change::journal::{Journal, Record, State};
-use crate::change::many::{LeftOut, Many};
-use crate::change::undo::{self, Came};
-use crate::change::{Outcome, apply};
-use crate::model::Snapshot;
-use crate::source::{self, SourceOptions, Sources};
+use crate::change::apply::{self, WayBack};
+use crate::change::journal::Journal;
+use crate::source::{self, SourceOptions};
 
 /// Arguments of `undo`.
 #[derive(Debug, Args)]
@@ -36,54 +33,11 @@ pub(super) async fn run(args: &UndoArgs, options: &SourceOptions) -> Result<Exit
         }
     };
     match apply::plan_undo(&snapshot, &journal) {
-        Ok((record, _)) if record.plan.group.is_some() => {
-            undo_group(record, &snapshot, &journal, &args.consent, &sources).await
-        }
-        Ok((record, plan)) => {
-            let (status, outcome) =
-                switch::carry_out(&plan, &args.consent, &sources, Some(journal.clone())).await?;
-            if matches!(outcome, Some(Outcome::Verified { .. })) {
-                apply::mark_undone(&journal, record);
-            }
-            Ok(status)
-        }
+        Ok(WayBack::One(plan)) => switch::carry_out(&plan, &args.consent, &sources).await,
+        Ok(WayBack::Together(many)) => switch_all::carry_out(&many, &args.consent, &sources).await,
         Err(refusal) => {
             preview::refused(&refusal);
             Ok(ExitStatus::Refused)
         }
     }
-}
-
-/// Takes back all that was carried out together.
-async fn undo_group(
-    record: Record,
-    snapshot: &Snapshot,
-    journal: &Journal,
-    consent: &Consent,
-    sources: &Sources,
-) -> Result<ExitStatus> {
-    let group = record.plan.group;
-    let records: Vec<Record> = journal
-        .records()
-        .into_iter()
-        .filter(|other| other.plan.group == group && other.state == State::Verified)
-        .collect();
-    let mut many = Many { plans: Vec::new(), left_out: Vec::new() };
-    for Record { plan, .. } in &records {
-        match undo::plan(snapshot, plan, Came::Through) {
-            Ok(Some(back)) => many.plans.push(back),
-            Ok(None) => {}
-            Err(refusal) => {
-                many.left_out.push(LeftOut { nic: plan.nic, guest: plan.guest.clone(), refusal });
-            }
-        }
-    }
-    let (status, outcome) = switch_all::carry_out(&many, consent, sources).await?;
-    if outcome.is_some_and(|outcome| outcome.is_verified()) {
-        let left = |record: &Record| many.left_out.iter().any(|left| left.nic == record.plan.nic);
-        for record in records.into_iter().filter(|record| !left(record)) {
-            apply::mark_undone(journal, record);
-        }
-    }
-    Ok(status)
 }

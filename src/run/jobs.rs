@@ -42,13 +42,8 @@ async fn carry_out(
 ) -> Outcome {
     supervise::forced("change");
     match job {
-        Job::Nic(plan, record) => {
-            let outcome =
-                telling(events, News::of_progress, async |tell| apply::run(&plan, tools, &tell).await).await;
-            if let (Outcome::Verified { .. }, Some(record)) = (&outcome, record) {
-                apply::mark_undone(&tools.journal, *record);
-            }
-            outcome
+        Job::Nic(plan) => {
+            telling(events, News::of_progress, async |tell| apply::run(&plan, tools, &tell).await).await
         }
         Job::Many(many) => {
             let change = async |tell| apply::run_many(&many, tools, &tell).await;

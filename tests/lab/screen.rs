@@ -151,6 +151,18 @@ fn a_nic_is_switched_and_taken_back_by_keys() {
     a_change_outlives_its_terminal(&lab, there);
 }
 
+/// Takes the last change back: `title` is what the preview calls it.
+pub(crate) fn undo_by_keys(lab: &Lab, title: &str) {
+    let mut terminal = open(lab, &[]);
+    nic_row(&terminal, &["centos7", "running"]);
+    terminal.keys("u");
+    terminal.shows(title);
+    terminal.keys("\r");
+    assert_eq!(ends(&terminal), "verified by the kernel");
+    terminal.keys("\x1bq");
+    assert_eq!(terminal.end(), 0);
+}
+
 /// The change panics; the screen goes on and says so.
 fn a_bug_in_a_change_is_told(lab: &Lab, target: &str) {
     let before = master(lab);

@@ -124,8 +124,14 @@ fn journey(lab: &Lab) {
     lab.virt_net("undo --yes").verified();
     assert!(lab.nic("centos7", "--inactive").contains("<source dev='eth0' mode='bridge'/>"));
     lab.guest_has("10.0.0.208");
+    // Back through all the places it was at, the newest first.
     lab.virt_net("undo --yes").verified();
     lab.is_on("virbr0", "network='default'");
+    lab.virt_net("undo --yes").verified();
+    lab.is_on("virbr1", "<source bridge='virbr1'/>");
+    lab.virt_net("undo --yes").verified();
+    lab.is_on("virbr0", "network='default'");
+    lab.virt_net("undo --yes").ended(3, "there is none");
 }
 
 fn next_boot_only(lab: &Lab) {
@@ -325,4 +331,14 @@ fn killed_in_the_middle(lab: &Lab) {
     lab.virt_net("undo --yes").verified();
     lab.is_on("virbr0", "network='default'");
     lab.guest_has("192.168.122.208");
+    // And while it holds the guest's cable pulled.
+    let switch = "switch centos7 --to bridge=virbr1 --bounce 30 --yes";
+    let run = lab.virt_net_until(switch, "", "down for 30 s", || {
+        drop(lab.run("kvm1", "kill -9 $(pidof virt-net)"));
+    });
+    assert_ne!(run.status, 0);
+    assert!(lab.nic("centos7", "").contains("<link state='down'/>"), "pulled");
+    lab.virt_net("undo --yes").verified();
+    lab.is_on("virbr0", "network='default'");
+    assert!(!lab.nic("centos7", "").contains("<link state='down'/>"), "plugged in");
 }

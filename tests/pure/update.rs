@@ -103,8 +103,8 @@ fn state(app: &App) -> String {
 fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Apply(job) => match job.as_ref() {
-            Job::Nic(plan, record) => {
-                format!("apply {}{}", plan.title, if record.is_some() { ", an undo" } else { "" })
+            Job::Nic(plan) => {
+                format!("apply {}{}", plan.title, if plan.undoes.is_some() { ", an undo" } else { "" })
             }
             other => format!("apply {}", other.title()),
         },

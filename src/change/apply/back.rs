@@ -27,6 +27,9 @@ impl Course<'_> {
         {
             left.push(format!("the next boot: {trouble}"));
         }
+        if self.may_stop && matches!(power::state(&mut self.hands.writer).await, Ok(DomainState::Off)) {
+            (self.may_stop, self.stopped) = (false, true);
+        }
         if self.stopped
             && let Err(trouble) = self.back_up().await
         {
@@ -46,6 +49,11 @@ impl Course<'_> {
         if self.may_let_go {
             let state = "everything is as it was, but the guest was asked to let go of its NIC and may still do \
                          so; if it does, `virt-net undo` plugs the old one in again";
+            return Outcome::Failed { why, state: state.to_owned() };
+        }
+        if self.may_stop {
+            let state = "its definition is as it was, but the guest was asked to shut down and may still do so; \
+                         if it does, it stays off until you start it (virsh start)";
             return Outcome::Failed { why, state: state.to_owned() };
         }
         Outcome::Reverted { why }

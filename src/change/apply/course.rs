@@ -38,6 +38,8 @@ pub(super) struct Course<'a> {
     pub(super) next_touched: bool,
     /// The live definition may have been changed.
     pub(super) live_touched: bool,
+    /// The guest was asked to shut down, and was not seen off.
+    pub(super) may_stop: bool,
     /// The guest was shut down for the change.
     pub(super) stopped: bool,
     /// The device of the host that a running guest is to get, with the driver that it had when the change began.
@@ -60,6 +62,7 @@ impl<'a> Course<'a> {
             may_let_go: false,
             next_touched: false,
             live_touched: false,
+            may_stop: false,
             stopped: false,
             device: plan
                 .takes_device()
@@ -112,9 +115,10 @@ impl<'a> Course<'a> {
             self.step(StepId::NextBoot, async |course| course.put_next(next).await).await?;
         }
         if plan.verdict == Verdict::Restart {
+            self.may_stop = true;
             self.step(StepId::Shutdown, async |course| power::shut_down(&mut course.hands.writer).await)
                 .await?;
-            self.stopped = true;
+            (self.may_stop, self.stopped) = (false, true);
             self.step(StepId::Start, async |course| power::start(&mut course.hands.writer).await).await?;
         }
         if let Some(live) = &plan.live {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
-use super::{Outcome, Progress, Tools, mark_undone};
-use crate::change::journal::State;
+use super::{Outcome, Progress, Tools};
+use crate::change::journal::{Record, State};
 use crate::change::many::Many;
 use crate::change::plan::{Plan, Refusal};
 use crate::change::undo::{self, Came};
@@ -109,15 +109,9 @@ async fn take_back(plan: &Plan, tools: &Tools, tell: &mpsc::UnboundedSender<News
         Ok(None) => return (plan.nic, Outcome::Reverted { why: "it was as before already".to_owned() }),
         Err(refusal) => return (plan.nic, Outcome::Refused(refusal)),
     };
-    let outcome = one(&back, tools, tell).await;
-    if matches!(outcome, Outcome::Verified { .. }) {
-        let records = tools.journal.records();
-        let of_this = |state: &State, other: &Plan| *state == State::Verified && other == plan;
-        for record in records.into_iter().filter(|record| of_this(&record.state, &record.plan)) {
-            mark_undone(&tools.journal, record);
-        }
-    }
-    (plan.nic, outcome)
+    let of_this = |record: &Record| record.state == State::Verified && record.plan == *plan;
+    let undoes = tools.journal.records().into_iter().rev().find(of_this).map(|record| record.begun);
+    (plan.nic, one(&Plan { undoes, ..back }, tools, tell).await)
 }
 
 /// The plan back, made when the picture of the host has caught up with the change.

@@ -15,3 +15,9 @@ pub(super) async fn before(step: StepId) {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 }
+
+/// How long a guest may take to shut down, if `VIRT_NET_TEST_SHUTDOWN` says other than `usual`: in seconds.
+pub(super) fn shutdown(usual: Duration) -> Duration {
+    let wish = std::env::var("VIRT_NET_TEST_SHUTDOWN").ok().and_then(|seconds| seconds.parse().ok());
+    wish.map_or(usual, Duration::from_secs)
+}

@@ -103,8 +103,11 @@ pub(super) async fn start(writer: &mut Writer) -> Result<((), String), Trouble> 
 
 /// Asks a guest to shut down and waits until it is off.
 pub(super) async fn shut_down(writer: &mut Writer) -> Result<((), String), Trouble> {
-    writer.waiting(format!("asked to shut down; up to {} s", SHUTDOWN.as_secs()));
-    reach(writer, GuestHandle::shutdown, DomainState::Off, SHUTDOWN).await
+    let patience = SHUTDOWN;
+    #[cfg(debug_assertions)]
+    let patience = super::pause::shutdown(patience);
+    writer.waiting(format!("asked to shut down; up to {} s", patience.as_secs()));
+    reach(writer, GuestHandle::shutdown, DomainState::Off, patience).await
 }
 
 /// Pulls the plug.

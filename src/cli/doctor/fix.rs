@@ -104,7 +104,7 @@ async fn mend(
             return Ok(ExitStatus::Refused);
         }
     };
-    let tools = match agree(&text(&job), &plan_value(&job), consent, sources, None).await? {
+    let tools = match agree(&text(&job), &plan_value(&job), consent, sources).await? {
         Agreed::With(tools) => tools,
         Agreed::Not(status) => return Ok(status),
     };
