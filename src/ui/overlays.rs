@@ -65,7 +65,10 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                     output::draw(app, change, output, theme, area, frame);
                 } else if let Some(change) = &app.change {
                     let room = usize::from(area.width.min(106)).saturating_sub(4);
-                    show(" Change ", steps::lines(change, theme, room), *scroll, theme, area, frame);
+                    let steps::Text { lines, ending, under_way } = steps::text(change, theme, room);
+                    let height = usize::from(area.height).saturating_sub(2 + ending.len());
+                    let scroll = (*scroll).max((under_way + 1).saturating_sub(height));
+                    show_above(" Change ", lines, ending, scroll, theme, area, frame);
                 }
             }
             Overlay::Path(view) => path::draw(app, view, theme, area, frame),
@@ -88,14 +91,27 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
 
 /// A box in the middle, as large as its text, scrolled.
 fn show(title: &str, lines: Vec<Line<'_>>, scroll: usize, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
-    let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(width(title));
+    show_above(title, lines, Vec::new(), scroll, theme, area, frame);
+}
+
+/// The same, with last lines that stay in sight.
+fn show_above<'a>(
+    title: &str,
+    lines: Vec<Line<'a>>,
+    last: Vec<Line<'a>>,
+    scroll: usize,
+    theme: Theme,
+    area: Rect,
+    frame: &mut Frame<'_>,
+) {
+    let longest = lines.iter().chain(&last).map(Line::width).max().unwrap_or(0).max(width(title));
     let columns = u16::try_from(longest + 3).unwrap_or(u16::MAX).clamp(40.min(area.width), area.width);
-    let rows = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
+    let rows = u16::try_from(lines.len() + last.len() + 2).unwrap_or(u16::MAX).min(area.height);
     let inner = frame_box(title, columns, rows, theme, area, frame);
-    let visible = usize::from(inner.height);
+    let visible = usize::from(inner.height).saturating_sub(last.len());
     let first = scroll.min(lines.len().saturating_sub(visible));
     let below = lines.len().saturating_sub(first + visible);
-    let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(visible).collect();
+    let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(visible).chain(last).collect();
     Paragraph::new(shown).render(inner, frame.buffer_mut());
     more(below, inner, theme, frame);
 }

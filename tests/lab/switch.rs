@@ -333,7 +333,7 @@ fn killed_in_the_middle(lab: &Lab) {
     lab.guest_has("192.168.122.208");
     // And while it holds the guest's cable pulled.
     let switch = "switch centos7 --to bridge=virbr1 --bounce 30 --yes";
-    let run = lab.virt_net_until(switch, "", "down for 30 s", || {
+    let run = lab.virt_net_until(switch, "", "◐ link", || {
         drop(lab.run("kvm1", "kill -9 $(pidof virt-net)"));
     });
     assert_ne!(run.status, 0);

@@ -10,8 +10,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
+use virt_net::app::job::News;
 use virt_net::app::{App, Event, update};
-use virt_net::change::Outcome;
+use virt_net::change::{Outcome, StepState};
 use virt_net::model::{Facts, SourceState, Timestamp, topology};
 use virt_net::ui;
 use virt_net::ui::glyphs::Glyphs;
@@ -287,17 +288,20 @@ fn no_screen_lets_hostile_text_through() {
     assert!(seen > 60, "it is shown, escaped: {seen}");
 }
 
-/// Fifty guests with eight NICs each: a frame and a key take no time that a person would notice.
-#[test]
-fn four_hundred_nics_are_drawn_at_once() {
+/// Fifty guests with eight NICs each.
+fn four_hundred_nics(size: (u16, u16)) -> App {
     let mut facts = host().facts.clone();
     let libvirt = Arc::make_mut(&mut facts.libvirt);
-    let model = libvirt.guests.iter().find(|guest| guest.name == "web01").unwrap().clone();
+    let Some(model) = libvirt.guests.iter().find(|guest| guest.name == "web01").cloned() else {
+        panic!("the recorded host has web01");
+    };
     libvirt.guests = (0..50_u32)
         .map(|number| {
             let mut guest = model.clone();
             guest.name = format!("guest{number:02}");
-            guest.id = format!("00000000-0000-0000-0000-{number:012}").parse().unwrap();
+            if let Ok(id) = format!("00000000-0000-0000-0000-{number:012}").parse() {
+                guest.id = id;
+            }
             for definition in [&mut guest.live, &mut guest.next].into_iter().flatten() {
                 let nic = definition.nics[0].clone();
                 definition.nics = (0..8_u32)
@@ -313,14 +317,33 @@ fn four_hundred_nics_are_drawn_at_once() {
         .collect();
     let snapshot = Arc::new(topology::join(facts, Arc::default(), None));
     assert_eq!(snapshot.nics.len(), 400);
-    let mut app = App::new(snapshot, NOW, (120, 40));
-    let begun = std::time::Instant::now();
-    for _ in 0..10 {
-        press(&mut app, "j");
-        let _ = buffer(&app, Theme::Ansi, Glyphs::Unicode);
-    }
-    let each = begun.elapsed() / 10;
-    assert!(each < std::time::Duration::from_millis(250), "{each:?} for a key and its frame");
+    App::new(snapshot, NOW, size)
+}
+
+#[test]
+fn of_four_hundred_nics_the_last_is_a_key_away() {
+    let mut app = four_hundred_nics((120, 40));
+    assert!(!picture(&app).contains("guest49"));
+    press(&mut app, "G");
+    assert!(picture(&app).contains("▸guest49"), "{}", picture(&app));
+}
+
+/// Where the steps do not fit, the one under way and the end stay in sight.
+#[test]
+fn a_change_of_more_nics_than_rows() {
+    let mut app = four_hundred_nics((80, 24));
+    press(&mut app, "X s Enter");
+    let steps = app.change.as_ref().unwrap().steps.clone();
+    assert!(steps.len() > 100, "{}", steps.len());
+    let last = steps.last().unwrap();
+    let state = StepState::Waiting { text: "the very last".to_owned() };
+    let news = News { key: last.key.clone(), text: last.text.clone(), state };
+    update(&mut app, Event::Progress(news));
+    let drawn = picture(&app);
+    assert!(drawn.contains("◐ guest49") && drawn.contains("the very last"), "{drawn}");
+    assert!(drawn.contains("running; Esc closes this"), "{drawn}");
+    update(&mut app, Event::Outcome(Box::new(Outcome::Verified { address: None })));
+    assert!(picture(&app).contains("✔ verified by the kernel; u takes it back"), "{}", picture(&app));
 }
 
 #[test]

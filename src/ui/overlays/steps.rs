@@ -7,13 +7,24 @@
 
 use ratatui::text::{Line, Span};
 
-use crate::app::job::JobStep;
+use crate::app::job::{Job, JobStep};
 use crate::app::state::ChangeRun;
 use crate::change::{Outcome, StepState};
 use crate::ui::text::{escape, fit, truncate, wrap};
 use crate::ui::theme::{Role, Theme};
 
-pub(super) fn lines<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
+/// What the box shows.
+pub(super) struct Text<'a> {
+    /// Title and steps.
+    pub(super) lines: Vec<Line<'a>>,
+    /// How it stands or ended: always in sight.
+    pub(super) ending: Vec<Line<'a>>,
+    /// The line of the step under way, else of the first that failed: to be kept in sight.
+    pub(super) under_way: usize,
+}
+
+pub(super) fn text<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Text<'a> {
+    let mut in_sight = 0;
     let title = format!(" {}", escape(&change.job.title()));
     let mut lines =
         vec![Line::styled(truncate(&title, room, '…').into_owned(), theme.style(Role::Title)), Line::raw("")];
@@ -32,6 +43,9 @@ pub(super) fn lines<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Li
             Some(StepState::Unknown { text }) => ("–", Role::Dim, text, String::new()),
             Some(StepState::Failed { reason }) => ("✖", Role::Bad, reason, String::new()),
         };
+        if glyph == "◐" || (glyph == "✖" && in_sight == 0) {
+            in_sight = lines.len();
+        }
         let columns = room.saturating_sub(label + 15).max(20);
         for (row, part) in wrap(&escape(text), columns).into_iter().enumerate() {
             let (glyph, name, time) = if row == 0 {
@@ -47,9 +61,8 @@ pub(super) fn lines<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Li
             ]));
         }
     }
-    lines.push(Line::raw(""));
-    lines.extend(ending(change, theme, room));
-    lines
+    let ending = [Line::raw("")].into_iter().chain(ending(change, theme, room)).collect();
+    Text { lines, ending, under_way: in_sight }
 }
 
 fn ending<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
@@ -67,6 +80,9 @@ fn ending<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
         }
         Some(Outcome::Verified { .. }) if change.output.is_some() => {
             (Role::Good, " ✔ verified; the guest is selected", Vec::new())
+        }
+        Some(Outcome::Verified { .. }) if matches!(change.job, Job::Nic(_) | Job::Many(_)) => {
+            (Role::Good, " ✔ verified by the kernel", Vec::new())
         }
         Some(Outcome::Verified { .. }) => (Role::Good, " ✔ verified", Vec::new()),
         Some(Outcome::Reverted { why }) => (Role::Warn, " ▲ everything is as it was, because", more(why)),
