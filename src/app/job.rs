@@ -201,10 +201,8 @@ fn of_nic(plan: &Plan) -> Preview {
 
 fn of_many(many: &Many) -> Preview {
     let mut preview = Preview::default();
-    let verdict = format!(
-        "{} NICs, all of them or none: if one fails, those that were done are taken back.",
-        many.plans.len()
-    );
+    let verdict =
+        format!("{}: all or none; if one fails, those that were done are taken back.", many.title());
     preview.consequences.push(verdict);
     for plan in &many.plans {
         preview.consequences.push(format!("{} {}: {}", plan.guest, plan.nic.mac, plan.title));

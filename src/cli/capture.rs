@@ -12,6 +12,7 @@ use color_eyre::eyre::{Result, WrapErr as _};
 
 use super::select::{self, Selection};
 use super::{ExitStatus, complain};
+use crate::model::firewall::packets_words;
 use crate::model::{IfIndex, IfName, Timestamp};
 use crate::source::packets::{Capture, Heading, Only, Seen, decode, pcap};
 use crate::source::{self, SourceOptions};
@@ -133,7 +134,7 @@ fn listen(
     }
     let lost = capture.lost();
     let lost = if lost > 0 { format!(", {lost} more came too fast to be read") } else { String::new() };
-    complain(&format!("{seen} packets on {}{lost}", target.name));
+    complain(&format!("{} on {}{lost}", packets_words(seen.into()), target.name));
     Ok(ExitStatus::Done)
 }
 

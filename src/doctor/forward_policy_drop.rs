@@ -50,7 +50,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
                 .firewall(rules::words(snapshot, &stop));
         if let Some(counter) = accepts.and_then(|rule| rule.counter) {
             finding = finding
-                .firewall(format!("libvirt's own rule accepted {} packets in its chain", counter.packets));
+                .firewall(format!("libvirt's own rule accepted {} in its chain", counter.packets_words()));
         }
         let accept = |nft: &str, iptables: &str| {
             let (nft, iptables) = (format!("{nft} {}", bridge.name), format!("{iptables} {}", bridge.name));

@@ -9,7 +9,7 @@ pub(super) fn words(snapshot: &Snapshot, stop: &Stop) -> String {
     let base = snapshot.firewall.chains.iter().find(|chain| chain.id == stop.base);
     let policy = base.and_then(|chain| chain.hook.as_ref()).is_some_and(|hook| hook.policy == Verdict::Drop);
     let counter = base.and_then(|chain| chain.policy_counter).filter(|_| policy);
-    let fallen = counter.map(|counter| format!(" ({} packets fell to it so far)", counter.packets));
+    let fallen = counter.map(|counter| format!(" ({} fell to it so far)", counter.packets_words()));
     format!("{}{}", stop.reason, fallen.unwrap_or_default())
 }
 

@@ -207,6 +207,20 @@ pub struct RuleCounter {
     pub bytes: u64,
 }
 
+impl RuleCounter {
+    /// `1 packet`, `7 packets`.
+    #[must_use]
+    pub fn packets_words(&self) -> String {
+        packets_words(self.packets)
+    }
+}
+
+/// `1 packet`, `7 packets`.
+#[must_use]
+pub fn packets_words(packets: u64) -> String {
+    if packets == 1 { "1 packet".to_owned() } else { format!("{packets} packets") }
+}
+
 /// One condition of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "match", rename_all = "kebab-case")]

@@ -116,6 +116,26 @@ fn show_above<'a>(
     more(below, inner, theme, frame);
 }
 
+/// What is asked above, a rule that may begin with words, and the preview below it, scrolled.
+fn over_preview<'a>(
+    mut lines: Vec<Line<'a>>,
+    rule: &str,
+    below: Vec<Line<'a>>,
+    scroll: usize,
+    inner: Rect,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+) {
+    let rest = "─".repeat(usize::from(inner.width).saturating_sub(width(rule)));
+    lines.push(Line::styled(format!("{rule}{rest}"), theme.style(Role::Border)));
+    let left = usize::from(inner.height).saturating_sub(lines.len());
+    let scroll = scroll.min(below.len().saturating_sub(left));
+    let hidden = below.len().saturating_sub(scroll + left);
+    lines.extend(below.into_iter().skip(scroll).take(left));
+    Paragraph::new(lines).render(inner, frame.buffer_mut());
+    more(hidden, inner, theme, frame);
+}
+
 /// Says on the lower frame how many lines are hidden below.
 fn more(hidden: usize, inner: Rect, theme: Theme, frame: &mut Frame<'_>) {
     if hidden > 0 {

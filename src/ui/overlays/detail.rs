@@ -383,7 +383,7 @@ fn rule_lines<'a>(app: &App, rule: &GuestRule, theme: Theme, room: usize) -> Lin
     let bridges: Vec<String> = rule.bridges.iter().map(ToString::to_string).collect();
     let counter = rule.rule.counter.map_or_else(
         || "has none".to_owned(),
-        |counter| format!("{} packets, {} bytes ({})", counter.packets, counter.bytes, count(counter.bytes)),
+        |counter| format!("{}, {} bytes ({})", counter.packets_words(), counter.bytes, count(counter.bytes)),
     );
     let mut lines = vec![
         field("match", words::rule_match(&rule.rule), theme),

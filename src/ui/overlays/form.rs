@@ -13,9 +13,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Widget as _};
 
-use super::{frame_box, preview};
+use super::{frame_box, over_preview, preview};
 use crate::app::forms::{Field, Form, Value};
 use crate::ui::text::{escape, fit, truncate, width};
 use crate::ui::theme::{Role, Theme};
@@ -38,15 +37,8 @@ pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>)
     let first = cursor.saturating_sub(for_fields - 1);
     let more = fields.len() - for_fields;
     let rule = if more > 0 { format!("─ {more} more fields ") } else { String::new() };
-    let mut lines: Vec<Line<'_>> = fields.into_iter().skip(first).take(for_fields).collect();
-    let rest = "─".repeat(usize::from(inner.width).saturating_sub(width(&rule)));
-    lines.push(Line::styled(format!("{rule}{rest}"), theme.style(Role::Border)));
-    let left = total.saturating_sub(lines.len());
-    let scroll = form.scroll.min(below.len().saturating_sub(left));
-    let hidden = below.len().saturating_sub(scroll + left);
-    lines.extend(below.into_iter().skip(scroll).take(left));
-    Paragraph::new(lines).render(inner, frame.buffer_mut());
-    super::more(hidden, inner, theme, frame);
+    let lines: Vec<Line<'_>> = fields.into_iter().skip(first).take(for_fields).collect();
+    over_preview(lines, &rule, below, form.scroll, inner, theme, frame);
 }
 
 fn line<'a>(field: &Field, selected: bool, theme: Theme, room: usize) -> Line<'a> {

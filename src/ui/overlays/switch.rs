@@ -15,9 +15,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Widget as _};
 
-use super::{frame_box, preview};
+use super::{frame_box, over_preview, preview};
 use crate::app::App;
 use crate::app::form::{Effective, SwitchForm};
 use crate::change::{Availability, Bounce, Choice, Target};
@@ -49,13 +48,7 @@ pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame
     let mut lines = vec![Line::from(vec![Span::styled(" now   ", theme.style(Role::Dim)), Span::raw(now)])];
     lines.extend(choices.into_iter().skip(first).take(for_choices));
     lines.push(settings);
-    lines.push(Line::styled("─".repeat(usize::from(inner.width)), theme.style(Role::Border)));
-    let left = total.saturating_sub(lines.len());
-    let scroll = form.scroll.min(below.len().saturating_sub(left));
-    let hidden = below.len().saturating_sub(scroll + left);
-    lines.extend(below.into_iter().skip(scroll).take(left));
-    Paragraph::new(lines).render(inner, frame.buffer_mut());
-    super::more(hidden, inner, theme, frame);
+    over_preview(lines, "", below, form.scroll, inner, theme, frame);
 }
 
 fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room: usize) -> Line<'a> {
