@@ -111,7 +111,7 @@ impl Job {
         match self {
             Self::Nic(plan) => plan.undoes.is_none(),
             Self::Many(many) => many.plans.iter().all(|plan| plan.undoes.is_none()),
-            Self::Power(_) | Self::Network(_) | Self::Bridge(_) | Self::Host(_) => false,
+            Self::Power(_) | Self::Network(_) | Self::Bridge(_) | Self::Host(_) | Self::Guest(_) => false,
         }
     }
 

@@ -131,7 +131,7 @@ pub(super) async fn run(args: &NewArgs, options: &SourceOptions) -> Result<ExitS
             return Ok(ExitStatus::Refused);
         }
     };
-    match agree(&preview::new_guest(&plan), &plan, &args.consent, &sources, None).await? {
+    match agree(&preview::new_guest(&plan), &plan, &args.consent, &sources).await? {
         Agreed::Not(status) => Ok(status),
         Agreed::With(tools) => Ok(status_of(&follow(&plan, &tools, &args.consent).await?)),
     }

@@ -85,6 +85,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewDevice) -> Result<Plan, Refusal> {
         consequences: consequences(snapshot, guest, nic, new, now),
         commands: Vec::new(),
         group: None,
+        undoes: None,
     };
     Ok(plan.complete())
 }
