@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,15 @@ pub struct Record {
     pub begun: Timestamp,
     /// The process that did it.
     pub pid: u32,
+    /// Tells apart what one process began in the same millisecond; 0 in records of old.
+    #[serde(default)]
+    pub serial: u32,
+    /// `/proc/sys/kernel/random/boot_id`: no process outlives a reboot. Empty in records of old.
+    #[serde(default)]
+    pub boot: String,
+    /// When the process was started, in clock ticks since the boot: numbers of processes are used again.
+    #[serde(default)]
+    pub started: Option<u64>,
     /// What was done.
     pub plan: Plan,
     /// How far it came.
@@ -73,7 +83,7 @@ impl Record {
     /// Its process is gone in the middle.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        self.state == State::Running && !Path::new(&format!("/proc/{}", self.pid)).exists()
+        self.state == State::Running && !self.is_alive()
     }
 
     /// It can be taken back or has to be put right: verified, failed half way, or interrupted. One that was
@@ -86,6 +96,29 @@ impl Record {
             State::Reverted | State::Undone => false,
         }
     }
+
+    fn is_alive(&self) -> bool {
+        let same_boot = self.boot.is_empty() || self.boot == boot();
+        let same_process = match (self.started, started(self.pid)) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(then), Some(now)) => then == now,
+        };
+        same_boot && same_process
+    }
+}
+
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When a process was started, in clock ticks since the boot (field 22 of `/proc/PID/stat`); `None` when it
+/// is gone. Its name, in parentheses, may hold anything.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// The directory of records.
@@ -175,8 +208,17 @@ impl Journal {
     /// # Errors
     /// It cannot be written.
     pub fn begin(&self, plan: &Plan, now: Timestamp) -> Result<Record, JournalError> {
-        let record =
-            Record { begun: now, pid: std::process::id(), plan: plan.clone(), state: State::Running };
+        static SERIAL: AtomicU32 = AtomicU32::new(1);
+        let pid = std::process::id();
+        let record = Record {
+            begun: now,
+            pid,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            boot: boot(),
+            started: started(pid),
+            plan: plan.clone(),
+            state: State::Running,
+        };
         self.write(&record)?;
         for old in self.records().iter().rev().skip(Self::KEPT) {
             let _ = fs::remove_file(self.path(old));
@@ -202,7 +244,7 @@ impl Journal {
             .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"))
             .filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok())
             .collect();
-        records.sort_by_key(|record| record.begun);
+        records.sort_by_key(|record| (record.begun, record.serial));
         records
     }
 
@@ -228,7 +270,8 @@ impl Journal {
     }
 
     fn path(&self, record: &Record) -> PathBuf {
-        self.directory.join(format!("{:015}-{}.json", record.begun.0, record.pid))
+        let serial = if record.serial == 0 { String::new() } else { format!("-{}", record.serial) };
+        self.directory.join(format!("{:015}-{}{serial}.json", record.begun.0, record.pid))
     }
 
     /// Whole or not at all: a temporary file, flushed, then renamed.

@@ -46,15 +46,20 @@ async fn planned() -> BridgePlan {
         persist: Lasting::No,
     };
     let snapshot = snapshot().await;
-    plan::plan(&snapshot, &Evidence::default(), &want).unwrap()
+    plan::plan(&snapshot, &looked(), &want).unwrap()
+}
+
+/// It was looked for owners and DHCP clients, and there are none.
+fn looked() -> Evidence {
+    Evidence { clients: Some(Vec::new()), ..Evidence::default() }
 }
 
 fn set_up() {
     run("ip link add eth0 address 02:00:00:00:00:01 mtu 1400 type veth peer name lan; \
          ip link set lo up; ip link set eth0 up; ip link set lan up; \
-         ip address add 10.0.0.8/16 dev eth0 valid_lft 3600 preferred_lft 3600; \
+         ip address add 10.0.0.8/16 dev eth0; \
          ip address add 192.0.2.7/24 dev eth0; \
-         ip -6 address add 2001:db8::8/64 dev eth0 nodad; \
+         ip -6 address add 2001:db8::8/64 dev eth0 nodad valid_lft 3600 preferred_lft 3600; \
          ip route add default via 10.0.0.2 dev eth0 metric 100; \
          ip route add 172.16.0.0/12 via 10.0.0.3 src 192.0.2.7; \
          ip route add 198.51.100.0/24 nexthop via 10.0.0.2 weight 2 nexthop via 10.0.0.3; \
@@ -125,7 +130,7 @@ fn the_bridge_takes_over_all_that_the_nic_had() {
         assert!(routes(&text) >= 4, "{text}");
         // And the bridge is deleted again as any other one.
         let want = BridgeWant::Delete { bridge: "br0".parse().unwrap(), persist: Lasting::No };
-        let delete = plan::plan(&snapshot, &Evidence::default(), &want).unwrap();
+        let delete = plan::plan(&snapshot, &looked(), &want).unwrap();
         for step in &delete.steps {
             kernel.run(step).await.unwrap();
         }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use virt_net::change::Refusal;
+use virt_net::change::bridge::client::Client;
+use virt_net::change::bridge::course;
 use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
 use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
@@ -64,6 +66,54 @@ fn the_bridge_gets_what_the_nic_has_and_the_way_back_is_the_reverse() {
     assert_eq!(plan.after.addresses, [(name("br0"), "10.0.0.8/16".parse().unwrap())]);
     assert_eq!(plan.before.missing(&snapshot.kernel), None);
     assert!(plan.after.missing(&snapshot.kernel).is_some());
+}
+
+#[test]
+fn a_leased_address_without_a_known_client_is_refused() {
+    let want = BridgeWant::Create {
+        bridge: name("br0"),
+        port: name("eth0"),
+        stp: Stp::Off,
+        address: Addressing::Move,
+        persist: Lasting::Auto,
+    };
+    let looked = Evidence { clients: Some(Vec::new()), ..Evidence::default() };
+    assert!(plan::plan(&host(facts()), &looked, &want).is_ok());
+    let mut facts = facts();
+    let eth0 = facts.kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().index;
+    for address in &mut Arc::make_mut(&mut facts.kernel).addresses {
+        address.permanent &= address.index != eth0;
+    }
+    let snapshot = host(facts);
+    let told = plan::plan(&snapshot, &looked, &want).unwrap_err();
+    assert!(told.reason.starts_with("10.0.0.8/16 on eth0 is lent by a DHCP server"), "{told}");
+    assert!(told.way_out.contains("valid_lft forever"), "{told}");
+    let wicked = Evidence { stranger: Some("wicked"), ..looked.clone() };
+    assert!(reason(plan::plan(&snapshot, &wicked, &want)).contains("wicked runs here"));
+    // A client that is known goes along, and where nobody looked nothing is claimed.
+    let argv = vec!["udhcpc".to_owned(), "-i".to_owned(), "eth0".to_owned()];
+    let known = Evidence { clients: Some(vec![Client { pid: 1, argv }]), ..looked };
+    let plan = plan::plan(&snapshot, &known, &want).unwrap();
+    assert!(plan.steps.iter().any(|step| matches!(step, Step::MoveClient { .. })), "{:?}", plan.steps);
+    assert!(plan::plan(&snapshot, &Evidence::default(), &want).is_ok());
+}
+
+#[tokio::test]
+async fn a_change_that_another_one_replaced_is_followed_no_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = Records::at(directory.path());
+    let lock = records.lock().unwrap();
+    let patience = Duration::from_secs(60);
+    let first = create(&host(facts()), "br0", "eth0").unwrap();
+    let first = records.prepare(first, patience, Timestamp(7)).unwrap();
+    let second = create(&host(facts()), "br1", "eth0").unwrap();
+    records.prepare(second, patience, Timestamp(8)).unwrap();
+    let follow = course::follow(&records, first, |record| record.progress.is_final());
+    let ended = tokio::time::timeout(Duration::from_secs(5), follow).await.unwrap();
+    assert_eq!(ended.begun, Timestamp(7));
+    let Progress::Failed { known } = ended.progress else { panic!("{:?}", ended.progress) };
+    assert!(known.contains("make bridge br1 over eth0"), "{known}");
+    drop(lock);
 }
 
 #[test]

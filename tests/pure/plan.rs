@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use virt_net::change::journal::{Journal, Record, State};
 use virt_net::change::splice::LinkState;
 use virt_net::change::undo::{self, Came};
 use virt_net::change::{Availability, Bounce, Plan, Refusal, StepId, Target, Verdict, Want, When};
@@ -11,7 +12,7 @@ use virt_net::change::{nic, plan, target};
 use virt_net::model::facts::{Facts, Recording};
 use virt_net::model::guest::{Definition, Guest};
 use virt_net::model::rates::History;
-use virt_net::model::{DomainState, MacvtapMode, NicId, Snapshot, topology};
+use virt_net::model::{DomainState, MacvtapMode, NicId, Snapshot, Timestamp, topology};
 
 fn facts() -> Facts {
     let recording: Recording = serde_json::from_str(include_str!("../fixtures/kvm1.json")).unwrap();
@@ -272,4 +273,37 @@ fn a_passthrough_macvtap_keeps_its_link_to_itself() {
         panic!("it is free");
     };
     assert!(reason.contains("macvtap7 has it to itself"), "{reason}");
+}
+
+#[test]
+fn two_changes_of_one_moment_have_a_record_each() {
+    let snapshot = host(facts());
+    let plan = switch(&snapshot, &snapshot.nics[0].guest, bridge("virbr1"))
+        .or_else(|_| switch(&snapshot, &snapshot.nics[0].guest, network("default")))
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::at(directory.path()).unwrap();
+    let [first, second] = [(); 2].map(|()| journal.begin(&plan, Timestamp(7)).unwrap());
+    assert_eq!(journal.records(), [first.clone(), second]);
+    journal.finish(first.clone(), State::Verified).unwrap();
+    let states: Vec<State> = journal.records().into_iter().map(|record| record.state).collect();
+    assert_eq!(states, [State::Verified, State::Running]);
+}
+
+#[test]
+fn a_process_is_told_from_a_later_one_with_its_number() {
+    let snapshot = host(facts());
+    let plan = switch(&snapshot, &snapshot.nics[0].guest, bridge("virbr1"))
+        .or_else(|_| switch(&snapshot, &snapshot.nics[0].guest, network("default")))
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let record = Journal::at(directory.path()).unwrap().begin(&plan, Timestamp(7)).unwrap();
+    assert!(!record.is_interrupted());
+    let other = Record { started: record.started.map(|ticks| ticks + 1), ..record.clone() };
+    assert!(other.is_interrupted());
+    assert!(Record { boot: "an earlier one".to_owned(), ..record.clone() }.is_interrupted());
+    // Records of old know the number only.
+    let old = Record { started: None, boot: String::new(), ..record };
+    assert!(!old.is_interrupted());
+    assert!(Record { pid: u32::MAX, ..old }.is_interrupted());
 }

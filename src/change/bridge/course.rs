@@ -26,6 +26,10 @@ pub fn begin(records: &Records, plan: &BridgePlan, patience: Duration) -> Result
         };
         refuse(error.to_string(), way_out)
     })?;
+    // systemd's agent takes the lock a moment after it was let go; one that died was not yet finished for.
+    if records.read().is_some_and(|record| !record.progress.is_final()) {
+        return Err(refuse(RecordError::Busy.to_string(), "see how it stands: virt-net show bridges"));
+    }
     let forget = |plan: &BridgePlan| plan.lasting.iter().for_each(files::unstage);
     for file in &plan.lasting {
         if let Err(error) = files::unchanged(file).and_then(|()| files::stage(file)) {
@@ -39,12 +43,15 @@ pub fn begin(records: &Records, plan: &BridgePlan, patience: Duration) -> Result
     })?;
     agent::start(records, lock).map_err(|error| {
         forget(&record.plan);
+        let why = "its process could not be started".to_owned();
+        let _ = records.write(&Record { progress: Progress::RolledBack { why }, ..record.clone() });
         refuse(format!("the process that would carry it out cannot be started: {error}"), "try again")
     })?;
     Ok(record)
 }
 
-/// Follows a change until `enough`; what an agent that died has left is finished.
+/// Follows a change until `enough`, or until another change has taken its place; what an agent that died
+/// has left is finished.
 pub async fn follow(
     records: &Records,
     mut record: Record,
@@ -52,10 +59,19 @@ pub async fn follow(
 ) -> Record {
     const POLL: Duration = Duration::from_millis(100);
     loop {
-        if let Some(recovered) = agent::recover(records).await {
-            record = recovered;
-        } else if let Some(read) = records.read().filter(|read| read.begun == record.begun) {
-            record = read;
+        let recovered = agent::recover(records).await.filter(|recovered| recovered.begun == record.begun);
+        match recovered.or_else(|| records.read()) {
+            Some(found) if found.begun == record.begun => record = found,
+            // The next one begins only when this one has ended, in whatever way.
+            Some(next) => {
+                let known = format!(
+                    "another change was begun meanwhile ({}), how this one ended is not known; look at the host: virt-net show bridges",
+                    next.plan.title
+                );
+                record.progress = Progress::Failed { known };
+                return record;
+            }
+            None => {}
         }
         if enough(&record) {
             return record;

@@ -16,8 +16,10 @@ use crate::model::{IfIndex, IfName};
 pub struct Evidence {
     /// Its owners, the one in charge first.
     pub owners: Vec<Owner>,
-    /// DHCP clients that run on it.
-    pub clients: Vec<Client>,
+    /// DHCP clients that run on it; `None` when nobody looked.
+    pub clients: Option<Vec<Client>>,
+    /// A network manager that runs here and is not understood.
+    pub stranger: Option<&'static str>,
     /// How a DHCP client would be started on the bridge.
     pub client_command: Option<Vec<String>>,
     /// Who answers names, where that is bound to a link.
@@ -48,7 +50,8 @@ pub fn read(want: &BridgeWant, index: Option<IfIndex>) -> Evidence {
         let now = kept.files.iter().map(|file| files::read(&file.path).unwrap_or_default());
         evidence.kept_now = now.collect();
     }
-    evidence.clients = client::running_on(nic);
+    evidence.clients = Some(client::running_on(nic));
+    evidence.stranger = stranger();
     if matches!(want, BridgeWant::Create { address: Addressing::Dhcp, .. }) {
         evidence.client_command = client::command(bridge);
     }
@@ -102,6 +105,12 @@ fn network_manager(root: &Path, nic: IfName, index: IfIndex) -> Option<Owner> {
     let checkpoint = ["usr/bin/busctl", "bin/busctl"].iter().any(|path| root.join(path).exists());
     let others = beside(&profile.path);
     Some(Owner::NetworkManager { profile, others, uuid, fresh: [fresh_uuid(), fresh_uuid()], checkpoint })
+}
+
+/// wicked or ConnMan: both may give addresses to NICs, and neither notes it where it could be read.
+fn stranger() -> Option<&'static str> {
+    let known = [("wickedd", "wicked"), ("connmand", "ConnMan")];
+    known.into_iter().find(|(process, _)| runs(process)).map(|(_, name)| name)
 }
 
 /// A process of this name is there.

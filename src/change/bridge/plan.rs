@@ -87,6 +87,7 @@ impl Planner<'_> {
             }
         };
         if setting.steps.is_empty() {
+            self.renewed(link)?;
             self.hand_over_client(&mut plan, port, bridge);
             self.readdress(&mut plan, link, bridge, address)?;
         } else {
@@ -185,9 +186,31 @@ impl Planner<'_> {
         }
     }
 
+    /// A leased address that the kernel alone moves dies with its lease, unless its client is moved too.
+    fn renewed(&self, link: &Link) -> Result<(), Refusal> {
+        let Some([]) = self.evidence.clients.as_deref() else { return Ok(()) };
+        let of_link = self.snapshot.kernel.addresses.iter().filter(|found| found.index == link.index);
+        let mut leased = of_link
+            .filter(|found| found.address.addr().is_ipv4() && !found.permanent && found.scope != "link");
+        let Some(leased) = leased.next() else { return Ok(()) };
+        let who = self.evidence.stranger.map_or_else(String::new, |stranger| {
+            format!(" ({stranger} runs here, which virt-net cannot tell)")
+        });
+        self.refuse(
+            format!(
+                "{} on {} is lent by a DHCP server, and no client that virt-net knows renews it{who}: moved, it would end with its lease",
+                leased.address, link.name
+            ),
+            format!(
+                "let dhclient, udhcpc or dhcpcd run on {0}, or give it a lasting address: ip address change {1} dev {0} valid_lft forever preferred_lft forever",
+                link.name, leased.address
+            ),
+        )
+    }
+
     /// A DHCP client in a process of its own runs on the other link then.
     fn hand_over_client(&self, plan: &mut BridgePlan, from: IfName, to: IfName) {
-        let Some(client) = self.evidence.clients.first() else { return };
+        let Some(client) = self.evidence.clients.iter().flatten().next() else { return };
         let old = client.argv.clone();
         let new: Vec<String> = old.iter().map(|word| persist::renamed(word, from, to)).collect();
         plan.consequences.push(format!("the DHCP client of {from} runs on {to} then: {}", new.join(" ")));
@@ -210,7 +233,7 @@ impl Planner<'_> {
         };
         match address {
             Addressing::Move => {}
-            Addressing::Dhcp if !self.evidence.clients.is_empty() => {}
+            Addressing::Dhcp if self.evidence.clients.iter().flatten().next().is_some() => {}
             Addressing::Dhcp => {
                 let Some(argv) = self.evidence.client_command.clone() else {
                     return self.refuse(

@@ -63,6 +63,10 @@ impl Planner<'_> {
             self.hand_over_client(&mut plan, name, port.name);
         }
         self.forget(&mut plan, name)?;
+        let is_by_owner = self.evidence.kept.as_ref().is_some_and(|kept| !kept.memory.down.is_empty());
+        if !is_by_owner && !bridge.ports.is_empty() {
+            self.renewed(link)?;
+        }
         plan.stall = stall(&plan, Stp::Off);
         self.tell(&mut plan, link);
         Ok(plan)
