@@ -148,6 +148,14 @@ pub fn plan(snapshot: &Snapshot, want: &HostWant) -> Result<HostPlan, Refusal> {
     if holds(&snapshot.kernel, want) {
         return Err(refuse("it is so already".to_owned(), "nothing to do"));
     }
+    if let HostWant::MoveAddresses { bridge, .. } = want
+        && let Some(own) = global(snapshot, *bridge).first()
+    {
+        // The way back moves all that the bridge has.
+        let reason =
+            format!("{bridge} has {own} of its own, which the way back could not tell from what was moved");
+        return Err(refuse(reason, "do it by hand, address by address: ip address"));
+    }
     if let Some(link) = cuts_off(snapshot, want) {
         let reason = format!("your own session comes by {link}");
         return Err(refuse(reason, "log in by another way first, or do it by hand at the console"));
@@ -158,10 +166,11 @@ pub fn plan(snapshot: &Snapshot, want: &HostWant) -> Result<HostPlan, Refusal> {
 /// The link that the session uses and that would lose what the session needs.
 fn cuts_off(snapshot: &Snapshot, want: &HostWant) -> Option<IfName> {
     let takes = match want {
-        HostWant::RemoveAddresses { link, .. } | HostWant::RemoveDefault { link, .. } => *link,
+        HostWant::RemoveAddresses { link, .. } | HostWant::RemoveDefault { link, .. } => [*link, *link],
+        HostWant::MoveAddresses { port, bridge } => [*port, *bridge],
         _ => return None,
     };
-    snapshot.host.ssh_link.filter(|link| *link == takes)
+    snapshot.host.ssh_link.filter(|link| takes.contains(link))
 }
 
 fn links_of(want: &HostWant) -> Vec<IfName> {

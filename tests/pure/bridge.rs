@@ -11,6 +11,7 @@ use virt_net::change::bridge::course;
 use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
 use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
+use virt_net::change::host::{self as host_plan, HostWant};
 use virt_net::model::facts::{Facts, Recording};
 use virt_net::model::kernel::LinkKind;
 use virt_net::model::rates::History;
@@ -114,6 +115,33 @@ async fn a_change_that_another_one_replaced_is_followed_no_longer() {
     let Progress::Failed { known } = ended.progress else { panic!("{:?}", ended.progress) };
     assert!(known.contains("make bridge br1 over eth0"), "{known}");
     drop(lock);
+}
+
+#[test]
+fn addresses_of_a_port_are_not_moved_under_a_session_or_beside_others() {
+    let want = HostWant::MoveAddresses { port: name("eth1"), bridge: name("virbr1") };
+    let with_address = |on: &[&str]| {
+        let mut facts = facts();
+        let kernel = Arc::make_mut(&mut facts.kernel);
+        let index = |wanted: &str| kernel.links.iter().find(|link| link.name == name(wanted)).unwrap().index;
+        let indices: Vec<_> = on.iter().map(|link| index(link)).collect();
+        let mut address = kernel.addresses.iter().find(|found| found.index == index("eth0")).unwrap().clone();
+        for (last, index) in (7..).zip(indices) {
+            address.index = index;
+            address.address = format!("192.0.2.{last}/24").parse().unwrap();
+            kernel.addresses.push(address.clone());
+        }
+        facts
+    };
+    let mut facts = with_address(&["eth1"]);
+    assert!(host_plan::plan(&host(facts.clone()), &want).is_ok());
+    for link in ["eth1", "virbr1"] {
+        facts.host.ssh_link = Some(name(link));
+        let refused = host_plan::plan(&host(facts.clone()), &want).unwrap_err();
+        assert_eq!(refused.reason, format!("your own session comes by {link}"));
+    }
+    let refused = host_plan::plan(&host(with_address(&["eth1", "virbr1"])), &want).unwrap_err();
+    assert!(refused.reason.starts_with("virbr1 has 192.0.2.8/24 of its own"), "{refused}");
 }
 
 #[test]

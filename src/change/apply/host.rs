@@ -38,6 +38,8 @@ enum Trouble {
     Sysctl { path: &'static str, error: std::io::Error },
     #[error("there is no link {0}")]
     Missing(IfName),
+    #[error("{0} was on the port before and is not on the bridge")]
+    NotMoved(ipnet::IpNet),
     #[error("the kernel took it, but it is not so")]
     Unproven,
 }
@@ -97,7 +99,16 @@ impl Change {
     async fn act_and_prove(&mut self, want: &HostWant) -> Result<(), Trouble> {
         self.act(want).await?;
         let begun = Instant::now();
-        while !holds(&netlink::read_once().await?, want) {
+        loop {
+            let now = netlink::read_once().await?;
+            if holds(&now, want) && self.not_moved(&now, want).is_none() {
+                break;
+            }
+            if begun.elapsed() > KERNEL
+                && let Some(address) = self.not_moved(&now, want)
+            {
+                return Err(Trouble::NotMoved(address));
+            }
             if begun.elapsed() > KERNEL {
                 return Err(Trouble::Unproven);
             }
@@ -189,6 +200,19 @@ impl Change {
             self.handle.route().add(route).replace().execute().await?;
         }
         Ok(())
+    }
+
+    /// An address that was on the port before and is not on the bridge now.
+    fn not_moved(&self, now: &KernelFacts, want: &HostWant) -> Option<ipnet::IpNet> {
+        let HostWant::MoveAddresses { port, bridge } = want else { return None };
+        let of = |facts: &KernelFacts, name: IfName| -> Vec<ipnet::IpNet> {
+            let index = facts.links.iter().find(|link| link.name == name).map(|link| link.index);
+            let of_link =
+                facts.addresses.iter().filter(|found| Some(found.index) == index && found.is_global());
+            of_link.map(|found| found.address).collect()
+        };
+        let there = of(now, *bridge);
+        of(&self.before, *port).into_iter().find(|address| !there.contains(address))
     }
 
     fn link(&self, name: IfName) -> Result<&Link, Trouble> {
