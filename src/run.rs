@@ -61,12 +61,18 @@ pub async fn run(options: &SourceOptions, config: Config) -> Result<ExitStatus> 
         let _ = events.send(Event::Message(format!("no log is written: {error}")));
     }
     let (stop, looker) = (None, None);
-    let mut session = Session { app, sources, screen, events, look, log, stop, looker };
+    let desk = bridge::Desk::open(events.clone());
+    let mut session = Session { app, sources, screen, events, look, log, stop, looker, desk };
     session.tell_half_done();
     // A change runs beside the loop, on the same thread.
-    let ended = LocalSet::new().run_until(session.go_on(inbox)).await;
-    let Session { app, screen, .. } = session;
+    let local = LocalSet::new();
+    if session.sources.updates.is_some() {
+        local.spawn_local(bridge::watch(session.events.clone()));
+    }
+    let ended = local.run_until(session.go_on(inbox)).await;
+    let Session { app, screen, desk, .. } = session;
     drop(screen);
+    desk.close();
     if app.is_changing() {
         complain("a change was running when the terminal went");
     } else if let (true, Some((_, how))) = (app.quit_after_change, app.messages.back()) {
@@ -117,6 +123,7 @@ struct Session {
     /// Stops the program that the running change waits for.
     stop: Option<watch::Sender<bool>>,
     looker: Option<look::Looker>,
+    desk: bridge::Desk,
 }
 
 impl Session {
@@ -162,9 +169,7 @@ impl Session {
                 }
                 _ = clock.tick() => {
                     supervise::forced("screen");
-                    let mut events = vec![Event::Clock(now())];
-                    events.extend(self.watch_bridges());
-                    events
+                    vec![Event::Clock(now())]
                 }
                 () = tokio::time::sleep_until(drawn + FRAME), if is_dirty => Vec::new(),
             };

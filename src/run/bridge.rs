@@ -2,6 +2,9 @@
 //! change of a bridge, whoever began it: finds out about the NIC's owner, shows how it stands, hands on
 //! the operator's answer, and finishes what an agent that died has left.
 
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Session;
@@ -12,48 +15,99 @@ use crate::change::bridge::record::{Answer, Progress, Record, Records};
 use crate::change::bridge::{Step, agent, course, evidence, plan};
 use crate::change::{Outcome, StepState};
 use crate::cli::complain;
+use crate::model::Timestamp;
 use crate::ui::text::escape;
 
 impl Session {
     /// Looks at the NIC's owner and plans the change with it.
     pub(super) fn plan_bridge(&self, job: BridgeJob) {
         let snapshot = self.sources.snapshots.borrow().clone();
-        let BridgeJob { want, patience, .. } = job;
-        let nic = snapshot.link_named(want.owned());
-        let evidence = if self.sources.updates.is_some() {
-            evidence::read(&want, nic.map(|link| link.index))
-        } else {
-            evidence::Evidence::default()
-        };
-        let planned = plan::plan(&snapshot, &evidence, &want);
-        let planned = planned.map(|plan| Job::from(BridgeJob { want, plan, patience, draft: Draft::No }));
-        let _ = self.events.send(Event::Planned(Box::new(planned)));
+        let is_live = self.sources.updates.is_some();
+        let events = self.events.clone();
+        // Files and processes are read: beside the loop.
+        tokio::task::spawn_blocking(move || {
+            let BridgeJob { want, patience, .. } = job;
+            let nic = snapshot.link_named(want.owned());
+            let evidence = if is_live {
+                evidence::read(&want, nic.map(|link| link.index))
+            } else {
+                evidence::Evidence::default()
+            };
+            let planned = plan::plan(&snapshot, &evidence, &want);
+            let planned = planned.map(|plan| Job::from(BridgeJob { want, plan, patience, draft: Draft::No }));
+            let _ = events.send(Event::Planned(Box::new(planned)));
+        });
     }
 
     /// Hands the operator's answer to the agent.
     pub(super) fn answer(&self, answer: Answer) {
         let Some(waiting) = &self.app.waiting else { return };
-        if let Err(error) = Records::host().answer(waiting.begun, answer) {
-            let _ = self.events.send(Event::Message(error.to_string()));
+        if self.desk.answers.send((waiting.begun, answer)).is_err() {
+            let text = "the answer cannot be written; use virt-net confirm, or virt-net rollback".to_owned();
+            let _ = self.events.send(Event::Message(text));
         }
     }
+}
 
-    /// Once a second: what has become of the change of a bridge.
-    pub(super) fn watch_bridges(&self) -> Vec<Event> {
-        if self.sources.updates.is_none() {
-            return Vec::new();
+/// Writes answers down, one after another in the order in which they were given, on a thread of its own: a
+/// slow disk holds up no key.
+pub(super) struct Desk {
+    answers: mpsc::Sender<(Timestamp, Answer)>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Desk {
+    /// One that tells what it cannot write. Without a thread every answer is refused.
+    pub(super) fn open(events: UnboundedSender<Event>) -> Self {
+        let (answers, given) = mpsc::channel();
+        let work = move || {
+            for (begun, answer) in given {
+                if let Err(error) = Records::host().answer(begun, answer) {
+                    let _ = events.send(Event::Message(error.to_string()));
+                }
+            }
+        };
+        let worker = std::thread::Builder::new().name("answers".to_owned()).spawn(work);
+        Self { answers, worker: worker.ok() }
+    }
+
+    /// Waits until the answers that were given are on disk.
+    pub(super) fn close(self) {
+        drop(self.answers);
+        let _ = self.worker.map(JoinHandle::join);
+    }
+}
+
+/// Once a second: what has become of the change of a bridge.
+pub(super) async fn watch(events: UnboundedSender<Event>) {
+    let mut last: Option<Waiting> = None;
+    loop {
+        let record = tokio::task::spawn_blocking(|| Records::host().read()).await.unwrap_or_default();
+        let now = record.as_ref().and_then(Waiting::of);
+        if now != last {
+            let _ = events.send(Event::Waiting(now.clone().map(Box::new)));
+            match (&now, record) {
+                (None, Some(record)) => drop(events.send(Event::Message(course::words(&record)))),
+                (Some(now), _) if last.as_ref().is_none_or(|last| last.begun != now.begun) => {
+                    look_after(events.clone());
+                }
+                _ => {}
+            }
+            last = now;
         }
-        let record = Records::host().read();
-        let now = record.as_ref().and_then(Waiting::of).map(Box::new);
-        if now == self.app.waiting {
-            return Vec::new();
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+/// The way back writes files and waits for programs: on a thread of its own.
+fn look_after(events: UnboundedSender<Event>) {
+    let work = move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(finish(events));
         }
-        let ended = self.app.waiting.is_some() && now.is_none();
-        let last = record.filter(|_| ended).map(|record| Event::Message(course::words(&record)));
-        if now.is_some() {
-            tokio::task::spawn_local(finish(self.events.clone()));
-        }
-        [Event::Waiting(now)].into_iter().chain(last).collect()
+    };
+    if let Err(error) = std::thread::Builder::new().name("bridge".to_owned()).spawn(work) {
+        tracing::error!("start the thread bridge: {error}");
     }
 }
 
@@ -84,9 +138,20 @@ pub(super) fn remind() {
 /// Carries the change out until it waits for its confirmation.
 pub(super) async fn carry_out(job: BridgeJob, events: &UnboundedSender<Event>) -> Outcome {
     let records = Records::host();
-    let record = match course::begin(&records, &job.plan, job.patience) {
-        Ok(record) => record,
-        Err(refusal) => return Outcome::Refused(refusal),
+    let prepared = {
+        // Files are flushed and a process is started: beside the loop.
+        let (records, plan, patience) = (records.clone(), job.plan.clone(), job.patience);
+        tokio::task::spawn_blocking(move || course::begin(&records, &plan, patience)).await
+    };
+    let record = match prepared {
+        Ok(Ok(record)) => record,
+        Ok(Err(refusal)) => return Outcome::Refused(refusal),
+        Err(error) => {
+            return Outcome::Failed {
+                why: format!("a bug of this program: {error}"),
+                state: "look at the host: virt-net show bridges".to_owned(),
+            };
+        }
     };
     let steps: Vec<String> = record.plan.steps.iter().map(Step::text).collect();
     let tell = |key: String, text: &str, state: StepState| {
