@@ -82,6 +82,8 @@ pub enum Effect {
     PlanUndo,
     /// Find out about the NIC's owner, and plan a change of a bridge.
     PlanBridge(Box<job::BridgeJob>),
+    /// Find out about the NIC's owner, and plan a change of a shim.
+    PlanShim(Box<job::ShimJob>),
     /// Keep the change of a bridge that waits, or take it back.
     Answer(crate::change::bridge::record::Answer),
     /// Ask for real what is derived for a NIC.

@@ -15,6 +15,7 @@ pub mod new_guest;
 pub mod nic;
 pub mod plan;
 pub mod power;
+pub mod shim;
 pub mod splice;
 pub mod target;
 pub mod undo;

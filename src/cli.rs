@@ -14,6 +14,7 @@ mod preview;
 mod probe;
 mod reach;
 mod select;
+mod shim;
 mod show;
 mod switch;
 mod switch_all;
@@ -73,6 +74,9 @@ pub enum Command {
     /// Make a bridge over a NIC of the host, or change one: taken back unless confirmed in time
     #[command(subcommand)]
     Bridge(bridge::BridgeCommand),
+    /// Let the host and guests on its NIC's macvtaps talk with each other: a macvlan and a route to each guest
+    #[command(subcommand)]
+    Shim(shim::ShimCommand),
     /// Keep the change of a bridge that waits for it
     Confirm,
     /// Take the change of a bridge that waits back, now
@@ -190,6 +194,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
         Some(Command::Network(command)) => network::run(&command, &options).await,
         Some(Command::SwitchAll(args)) => switch_all::run(&args, &options).await,
         Some(Command::Bridge(command)) => bridge::run(&command, &options).await,
+        Some(Command::Shim(command)) => shim::run(&command, &options).await,
         Some(Command::Confirm) => bridge::answer(Answer::Confirm).await,
         Some(Command::Rollback) => bridge::answer(Answer::Rollback).await,
         Some(Command::BridgeAgent(args)) => bridge::agent(&args).await,

@@ -229,6 +229,7 @@ impl Session {
             Effect::Apply(job) => self.apply(*job),
             Effect::PlanUndo => self.plan_undo(),
             Effect::PlanBridge(job) => self.plan_bridge(*job),
+            Effect::PlanShim(job) => self.plan_shim(*job),
             Effect::Answer(answer) => self.answer(answer),
             Effect::Probe(nic) => self.probe(nic),
             Effect::Look(question) => self.look(question),

@@ -64,6 +64,9 @@ _virt__net() {
             virt__net,rollback)
                 cmd="virt__net__subcmd__rollback"
                 ;;
+            virt__net,shim)
+                cmd="virt__net__subcmd__shim"
+                ;;
             virt__net,show)
                 cmd="virt__net__subcmd__show"
                 ;;
@@ -154,6 +157,9 @@ _virt__net() {
             virt__net__subcmd__help,rollback)
                 cmd="virt__net__subcmd__help__subcmd__rollback"
                 ;;
+            virt__net__subcmd__help,shim)
+                cmd="virt__net__subcmd__help__subcmd__shim"
+                ;;
             virt__net__subcmd__help,show)
                 cmd="virt__net__subcmd__help__subcmd__show"
                 ;;
@@ -234,6 +240,12 @@ _virt__net() {
                 ;;
             virt__net__subcmd__help__subcmd__nic,up)
                 cmd="virt__net__subcmd__help__subcmd__nic__subcmd__up"
+                ;;
+            virt__net__subcmd__help__subcmd__shim,create)
+                cmd="virt__net__subcmd__help__subcmd__shim__subcmd__create"
+                ;;
+            virt__net__subcmd__help__subcmd__shim,delete)
+                cmd="virt__net__subcmd__help__subcmd__shim__subcmd__delete"
                 ;;
             virt__net__subcmd__network,autostart)
                 cmd="virt__net__subcmd__network__subcmd__autostart"
@@ -361,6 +373,24 @@ _virt__net() {
             virt__net__subcmd__nic__subcmd__help,up)
                 cmd="virt__net__subcmd__nic__subcmd__help__subcmd__up"
                 ;;
+            virt__net__subcmd__shim,create)
+                cmd="virt__net__subcmd__shim__subcmd__create"
+                ;;
+            virt__net__subcmd__shim,delete)
+                cmd="virt__net__subcmd__shim__subcmd__delete"
+                ;;
+            virt__net__subcmd__shim,help)
+                cmd="virt__net__subcmd__shim__subcmd__help"
+                ;;
+            virt__net__subcmd__shim__subcmd__help,create)
+                cmd="virt__net__subcmd__shim__subcmd__help__subcmd__create"
+                ;;
+            virt__net__subcmd__shim__subcmd__help,delete)
+                cmd="virt__net__subcmd__shim__subcmd__help__subcmd__delete"
+                ;;
+            virt__net__subcmd__shim__subcmd__help,help)
+                cmd="virt__net__subcmd__shim__subcmd__help__subcmd__help"
+                ;;
             *)
                 ;;
         esac
@@ -368,7 +398,7 @@ _virt__net() {
 
     case "${cmd}" in
         virt__net)
-            opts="-c -h -V --connect --replay --config --help --version show switch network switch-all bridge confirm rollback bridge-agent nic guest new console doctor path probe capture reach undo dump help"
+            opts="-c -h -V --connect --replay --config --help --version show switch network switch-all bridge shim confirm rollback bridge-agent nic guest new console doctor path probe capture reach undo dump help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -914,7 +944,7 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__help)
-            opts="show switch network switch-all bridge confirm rollback bridge-agent nic guest new console doctor path probe capture reach undo dump help"
+            opts="show switch network switch-all bridge shim confirm rollback bridge-agent nic guest new console doctor path probe capture reach undo dump help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1462,6 +1492,48 @@ _virt__net() {
         virt__subcmd__net__subcmd__help__subcmd__rollback)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__shim)
+            opts="create delete"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__shim__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__help__subcmd__shim__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2843,8 +2915,170 @@ _virt__net() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        virt__subcmd__net__subcmd__shim)
+            opts="-c -h --connect --replay --config --help create delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__shim__subcmd__create)
+            opts="-y -c -h --over --address --to --persist --dry-run --yes --json --connect --replay --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persist)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__shim__subcmd__delete)
+            opts="-y -c -h --dry-run --yes --json --connect --replay --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --connect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__shim__subcmd__help)
+            opts="create delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__shim__subcmd__help__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__shim__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        virt__subcmd__net__subcmd__shim__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         virt__subcmd__net__subcmd__show)
-            opts="-c -h --json --connect --replay --config --help bridges ports nics networks leases nat"
+            opts="-c -h --json --connect --replay --config --help bridges ports shims nics networks leases nat"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

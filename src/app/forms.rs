@@ -7,6 +7,7 @@ pub mod guest;
 mod lease;
 mod network;
 mod nic;
+mod shim;
 
 use self::guest::On;
 use super::form::Preview;
@@ -37,6 +38,8 @@ pub enum FormKind {
     BridgePort(IfName),
     /// A new guest.
     GuestNew(On),
+    /// A shim between the host and the macvtaps on this NIC.
+    Shim(IfName),
 }
 
 impl FormKind {
@@ -49,6 +52,7 @@ impl FormKind {
                 snapshot.network(id).is_some()
             }
             Self::NicAdd(id) | Self::NicDevice(id) => snapshot.guest(id).is_some(),
+            Self::Shim(over) => snapshot.link_named(over).is_some(),
             Self::BridgePort(bridge) => snapshot.bridge_named(bridge).is_some(),
         }
     }
@@ -146,6 +150,9 @@ impl Form {
             FormKind::BridgeNew(port) => ("New bridge over a NIC".to_owned(), bridge::fields(snapshot, port)),
             FormKind::BridgePort(bridge) => bridge::port_fields(snapshot, bridge)?,
             FormKind::GuestNew(on) => ("New guest".to_owned(), guest::fields(snapshot, on)),
+            FormKind::Shim(over) => {
+                ("Shim: the host and guests on macvtaps talk".to_owned(), shim::fields(snapshot, over))
+            }
         };
         let mut form = Self {
             kind,
@@ -174,6 +181,7 @@ impl Form {
             FormKind::BridgeNew(_) => bridge::plan(self, snapshot),
             FormKind::BridgePort(name) => bridge::plan_port(self, snapshot, name),
             FormKind::GuestNew(_) => guest::plan(self, snapshot),
+            FormKind::Shim(_) => shim::plan(self, snapshot),
         }
     }
 

@@ -3,12 +3,15 @@
 
 use crate::change::apply::network::NetworkProgress;
 use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
-use crate::change::bridge::{BridgePlan, BridgeWant};
+use crate::change::bridge::{BridgePlan, BridgeWant, Lasting};
 use crate::change::host::HostPlan;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
 use crate::change::new_guest::GuestPlan;
+use crate::change::shim::plan::UNTIL_BOOT;
+use crate::change::shim::{self, ShimEvidence, ShimPlan, ShimStep, ShimWant};
 use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepState};
+use crate::model::Snapshot;
 
 /// A change that can be previewed and carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +26,46 @@ pub enum Job {
     Network(Box<NetworkPlan>),
     /// A bridge of the host.
     Bridge(Box<BridgeJob>),
+    /// A shim between host and macvtaps.
+    Shim(Box<ShimJob>),
     /// The kernel's side.
     Host(Box<HostPlan>),
     /// A new guest.
     Guest(Box<GuestPlan>),
+}
+
+/// A change of a shim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShimJob {
+    /// What is wanted.
+    pub want: ShimWant,
+    /// What would be done.
+    pub plan: ShimPlan,
+    /// Whether the files of the NIC's owner were looked at.
+    pub draft: Draft,
+}
+
+impl ShimJob {
+    /// A plan from the snapshot alone: what the NIC's owner has to say is found out when it is asked for.
+    ///
+    /// # Errors
+    /// It cannot be done now.
+    pub fn draft(snapshot: &Snapshot, want: ShimWant) -> Result<Self, Refusal> {
+        let alone = match want.clone() {
+            ShimWant::Create { over, addresses, to, .. } => {
+                ShimWant::Create { over, addresses, to, persist: Lasting::No }
+            }
+            ShimWant::Delete { shim } => ShimWant::Delete { shim },
+        };
+        let plan = shim::plan::plan(snapshot, &ShimEvidence::default(), &alone)?;
+        Ok(Self { want, plan, draft: Draft::Yes })
+    }
+
+    /// The same, carried out as it is: nobody's files are wanted.
+    #[must_use]
+    pub fn until_boot(self) -> Self {
+        Self { draft: Draft::No, ..self }
+    }
 }
 
 /// A change of a bridge of the host.
@@ -100,6 +139,7 @@ impl Job {
             Self::Power(plan) => format!("{} {}", plan.power.words(), plan.name),
             Self::Network(plan) => plan.title.clone(),
             Self::Bridge(job) => job.plan.title.clone(),
+            Self::Shim(job) => job.plan.title.clone(),
             Self::Host(plan) => plan.title.clone(),
             Self::Guest(plan) => plan.title.clone(),
         }
@@ -111,7 +151,12 @@ impl Job {
         match self {
             Self::Nic(plan) => plan.undoes.is_none(),
             Self::Many(many) => many.plans.iter().all(|plan| plan.undoes.is_none()),
-            Self::Power(_) | Self::Network(_) | Self::Bridge(_) | Self::Host(_) | Self::Guest(_) => false,
+            Self::Power(_)
+            | Self::Network(_)
+            | Self::Bridge(_)
+            | Self::Shim(_)
+            | Self::Host(_)
+            | Self::Guest(_) => false,
         }
     }
 
@@ -128,6 +173,7 @@ impl Job {
             },
             Self::Network(plan) => of_network(plan),
             Self::Bridge(job) => of_bridge(job),
+            Self::Shim(job) => of_shim(job),
             Self::Host(plan) => Preview {
                 consequences: plan.consequences.clone(),
                 commands: plan.commands.clone(),
@@ -172,6 +218,7 @@ impl Job {
                 many.plans.iter().flat_map(steps).collect()
             }
             Self::Bridge(job) => bridge_steps(&job.plan),
+            Self::Shim(job) => shim_steps(&job.plan),
             Self::Network(plan) => {
                 let step = |(at, step): (usize, &crate::change::network::NetworkStep)| JobStep {
                     key: step.text.clone(),
@@ -287,6 +334,41 @@ fn of_bridge(job: &BridgeJob) -> Preview {
     }
 }
 
+fn shim_steps(plan: &ShimPlan) -> Vec<JobStep> {
+    let step = |(at, text): (usize, String)| JobStep {
+        key: text.clone(),
+        label: (at + 1).to_string(),
+        text,
+        state: None,
+    };
+    plan.steps.iter().map(ShimStep::text).enumerate().map(step).collect()
+}
+
+fn of_shim(job: &ShimJob) -> Preview {
+    let plan = &job.plan;
+    let mut consequences = plan.consequences.clone();
+    if job.draft == Draft::Yes {
+        consequences.retain(|sentence| !sentence.starts_with(UNTIL_BOOT));
+        let later = "the files of whoever configures the NIC are shown before anything is done";
+        consequences.push(later.to_owned());
+    }
+    let dash = |text: &String| if text.is_empty() { "–".to_owned() } else { text.clone() };
+    consequences.extend(
+        plan.picture.iter().map(|row| format!("{}: {} → {}", row.what, dash(&row.before), dash(&row.after))),
+    );
+    let edit = |file: &crate::change::bridge::FileChange| {
+        let side = |text: &Option<String>| text.clone().unwrap_or_default();
+        (file.path.display().to_string(), Edit { before: side(&file.before), after: side(&file.after) })
+    };
+    Preview {
+        risks: Vec::new(),
+        consequences,
+        edits: plan.lasting.iter().map(edit).collect(),
+        commands: plan.commands.clone(),
+        call: None,
+    }
+}
+
 impl News {
     /// Of a NIC's or a guest's plan.
     #[must_use]
@@ -397,6 +479,12 @@ impl From<NetworkPlan> for Job {
 impl From<GuestPlan> for Job {
     fn from(plan: GuestPlan) -> Self {
         Self::Guest(Box::new(plan))
+    }
+}
+
+impl From<ShimJob> for Job {
+    fn from(job: ShimJob) -> Self {
+        Self::Shim(Box::new(job))
     }
 }
 

@@ -3,11 +3,12 @@
 
 use super::forms::guest::On;
 use super::forms::{FormKind, bridge};
-use super::job::{Job, Planned};
+use super::job::{Job, Planned, ShimJob};
 use super::remedy;
 use super::rows::RowId;
 use crate::change::bridge::{BridgeWant, Lasting};
 use crate::change::network::{Autostart, NetworkWant};
+use crate::change::shim::{self, ShimWant};
 use crate::change::splice::LinkState;
 use crate::change::{Power, Refusal, When, console, network, nic, power};
 use crate::doctor::{Finding, Remedy};
@@ -42,6 +43,8 @@ pub enum Deed {
     DeleteBridge(IfName),
     /// A port taken out of its bridge.
     RemovePort(IfName, IfName),
+    /// A shim taken away.
+    DeleteShim(IfName),
 }
 
 /// What can be done with a network without a form.
@@ -75,6 +78,9 @@ impl Deed {
             Self::Power(id, what) => power::plan(snapshot, *id, *what).map(Job::from),
             Self::Network(what, id) => of_network(snapshot, *what, *id),
             Self::Fix(remedy) => remedy::plan(snapshot, remedy),
+            Self::DeleteShim(shim) => {
+                ShimJob::draft(snapshot, ShimWant::Delete { shim: *shim }).map(Job::from)
+            }
             Self::DeleteBridge(bridge) => {
                 let want = BridgeWant::Delete { bridge: *bridge, persist: Lasting::Auto };
                 bridge::draft(snapshot, want, bridge::PATIENCE).map(Job::from)
@@ -213,12 +219,28 @@ impl Lines<'_> {
         if nic.drifted() {
             self.add('b', "NIC: put its tap back onto its bridge", Deed::Reseat(id));
         }
+        if let Some(over) = nic.lower {
+            self.shim(over);
+        }
         self.add('n', "NIC: add another one to this guest", Deed::Form(FormKind::NicAdd(id.domain)));
         self.add('a', "NIC: assign a PCI NIC or VF of the host", Deed::Form(FormKind::NicDevice(id.domain)));
         self.add('v', "NIC: remove it", Deed::Remove(id));
         self.add('c', "guest: its serial console", Deed::Console(id.domain));
         self.power(id.domain);
         Some(format!("{} · {}", nic.guest, nic.mac_text()))
+    }
+
+    /// The host's own end on a NIC with macvtaps.
+    fn shim(&mut self, over: IfName) {
+        let found = shim::of_link(self.snapshot, over).map(|link| link.name);
+        let text = match found {
+            Some(_) => "shim: bring its routes to guests up to date",
+            None => "shim: let this host and the guests on its NIC talk",
+        };
+        self.add('m', text, Deed::Form(FormKind::Shim(over)));
+        if let Some(name) = found {
+            self.add('k', "shim: delete it", Deed::DeleteShim(name));
+        }
     }
 
     fn power(&mut self, id: DomainId) {
@@ -265,6 +287,11 @@ impl Lines<'_> {
             );
         } else {
             self.add('t', "network: start it", deed(NetworkDeed::Start));
+        }
+        let lowers = network.current().map(|definition| &definition.forward_devs);
+        let lower = lowers.into_iter().flatten().find(|_| network.bridge().is_none());
+        if let Some(over) = lower.copied() {
+            self.shim(over);
         }
         self.add('e', "network: edit it", Deed::Form(FormKind::NetworkEdit(id)));
         self.add('l', "network: give a guest a static lease", Deed::Form(FormKind::Lease(id)));

@@ -1,8 +1,10 @@
 //! PURE. What mends a finding, as a job: the same plans that the menus and forms make.
 
-use super::job::{Job, Planned};
+use super::job::{Job, Planned, ShimJob};
+use crate::change::bridge::Lasting;
 use crate::change::host;
 use crate::change::network::NetworkWant;
+use crate::change::shim::ShimWant;
 use crate::change::splice::LinkState;
 use crate::change::{Bounce, Refusal, Target, Want, When, network, nic, plan};
 use crate::doctor::Remedy;
@@ -33,6 +35,11 @@ pub fn plan(snapshot: &Snapshot, remedy: &Remedy) -> Planned {
         }
         Remedy::StartNetwork { network } => {
             network::plan(snapshot, &NetworkWant::Start { name: network.clone() }).map(Job::from)
+        }
+        Remedy::Shim { over } => {
+            let (addresses, to) = (Vec::new(), Vec::new());
+            let want = ShimWant::Create { over: *over, addresses, to, persist: Lasting::No };
+            ShimJob::draft(snapshot, want).map(|job| Job::from(job.until_boot()))
         }
         Remedy::Host(want) => host::plan(snapshot, want).map(Job::from),
     }

@@ -409,6 +409,11 @@ pub(super) fn start(app: &mut App, job: Job) -> Vec<Effect> {
     {
         return vec![Effect::PlanBridge(job.clone())];
     }
+    if let Job::Shim(job) = &job
+        && job.draft == Draft::Yes
+    {
+        return vec![Effect::PlanShim(job.clone())];
+    }
     let output = matches!(job, Job::Guest(_)).then(Output::default);
     app.change = Some(ChangeRun { job: job.clone(), steps: job.steps(), outcome: None, output });
     if !matches!(app.overlays.last(), Some(Overlay::Steps { .. })) {

@@ -22,6 +22,7 @@ pub mod network;
 #[cfg(debug_assertions)]
 mod pause;
 mod power;
+pub mod shim;
 mod trouble;
 mod writer;
 

@@ -1,6 +1,6 @@
 //! `virt-net doctor`: findings as text or JSON, and their fixes.
 
-mod fix;
+pub(super) mod fix;
 
 use std::time::Duration;
 

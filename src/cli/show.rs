@@ -34,6 +34,8 @@ pub enum Section {
     Bridges,
     /// Links enslaved to bridges
     Ports,
+    /// Shims: the host's own ends on NICs with macvtaps
+    Shims,
     /// Guests' NICs
     Nics,
     /// libvirt networks
@@ -49,6 +51,7 @@ impl Section {
         match self {
             Self::Bridges => "bridges",
             Self::Ports => "ports",
+            Self::Shims => "shims",
             Self::Nics => "nics",
             Self::Networks => "networks",
             Self::Leases => "leases",
@@ -58,7 +61,7 @@ impl Section {
 
     fn source(self, snapshot: &Snapshot) -> (&'static str, &SourceState) {
         match self {
-            Self::Bridges | Self::Ports => ("kernel", &snapshot.health.kernel),
+            Self::Bridges | Self::Ports | Self::Shims => ("kernel", &snapshot.health.kernel),
             Self::Nics | Self::Networks | Self::Leases => ("libvirt", &snapshot.health.libvirt),
             Self::Nat => ("firewall", &snapshot.health.firewall),
         }
@@ -124,6 +127,7 @@ const fn heading(section: Section) -> &'static str {
     match section {
         Section::Bridges => "BRIDGES",
         Section::Ports => "PORTS  (rx, tx: the guest's; an uplink's are the host's)",
+        Section::Shims => "SHIMS  (between the host and macvtaps)",
         Section::Nics => "NICS  (rx, tx: the guest's)",
         Section::Networks => "NETWORKS",
         Section::Leases => "LEASES",
@@ -140,6 +144,9 @@ fn table(snapshot: &Snapshot, section: Section) -> Table {
             &["BRIDGE", "PORT", "STATE", "GUEST", ">RX/s", ">TX/s", ">RX", ">TX"],
             &rows::ports(snapshot),
         ),
+        Section::Shims => {
+            rows::table(&["SHIM", "OVER", "STATE", "ADDRESS", "ROUTES"], &rows::shims(snapshot))
+        }
         Section::Nics => rows::table(
             &[
                 "GUEST", "STATE", "NIC", "SOURCE", "MODEL", "MAC", "ADDRESS", "ORIGIN", ">RX/s", ">TX/s",
@@ -176,6 +183,7 @@ fn json(snapshot: &Snapshot, sections: &[Section], waiting: Value) -> Result<Str
         let rows = match section {
             Section::Bridges => rows::values(rows::bridges(snapshot)),
             Section::Ports => rows::values(rows::ports(snapshot)),
+            Section::Shims => rows::values(rows::shims(snapshot)),
             Section::Nics => rows::values(rows::nics(snapshot)),
             Section::Networks => rows::values(rows::networks(snapshot)),
             Section::Leases => rows::values(rows::leases(snapshot)),

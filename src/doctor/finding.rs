@@ -159,6 +159,11 @@ pub enum Remedy {
         /// Its name.
         network: String,
     },
+    /// A shim over a NIC, so that the host reaches the guests' macvtaps on it.
+    Shim {
+        /// The NIC.
+        over: IfName,
+    },
     /// The kernel's side of a link, a bridge or the host changes.
     Host(HostWant),
 }

@@ -1,10 +1,11 @@
 //! PURE. "The host cannot ssh to the VM, but the LAN can ping it": a macvtap never hands frames to the host's own
 //! addresses on the link below it.
 
-use super::finding::{Finding, Fix, Severity, Subject};
+use super::finding::{Finding, Fix, Remedy, Severity, Subject};
 use super::look;
+use crate::change::shim;
 use crate::change::target::quote;
-use crate::model::kernel::{Link, LinkKind};
+use crate::model::kernel::LinkKind;
 use crate::model::{MacvtapMode, Nic, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
@@ -18,7 +19,11 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
     // The host's address on another link reaches the guest by way of the switch.
     let own = look::global(snapshot, lower.index);
     let address = own.first()?;
-    if *mode == MacvtapMode::Bridge && has_shim(snapshot, lower) {
+    let mut known = nic.addresses.iter().filter(|seen| !seen.stale && seen.address.is_ipv4());
+    let guest = known.next().map(|seen| seen.address);
+    let shim = shim::of_link(snapshot, lower.name).filter(|shim| shim.up && *mode == MacvtapMode::Bridge);
+    // Of a guest whose address is not known nobody can tell whether its route is there.
+    if shim.is_some() && guest.is_none_or(|guest| shim::carries(snapshot, lower.name, guest)) {
         return None;
     }
     let title =
@@ -33,8 +38,6 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
         }
         MacvtapMode::Bridge => "",
     };
-    let guest = nic.addresses.iter().find(|seen| !seen.stale && seen.address.is_ipv4());
-    let guest = guest.map_or_else(|| "GUEST-ADDRESS".to_owned(), |seen| seen.address.to_string());
     let finding = Finding::new("macvtap-host-isolation", Severity::Warning, Subject::Nic(nic.id), title)
         .libvirt(format!("{} {} is a macvtap on {}, mode {}", nic.guest, nic.id.mac, lower.name, mode.word()))
         .kernel(format!("{} is on {}, mode {}", link.name, lower.name, mode.word()))
@@ -45,6 +48,11 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
              guest does not reach the host.{alone}",
             lower.name
         ));
+    let finding = match (shim, guest) {
+        (Some(shim), Some(guest)) => finding
+            .kernel(format!("{} is a shim on {}, but no route to {guest} goes by it", shim.name, lower.name)),
+        _ => finding,
+    };
     let vm = quote(&nic.guest);
     let second = Fix::by_hand(
         "or give the guest a second NIC for talking to the host",
@@ -61,25 +69,16 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
     if *mode != MacvtapMode::Bridge {
         return Some(finding.fix(second).fix(bridge));
     }
-    let shim = Fix::by_hand(
-        "give the host a macvlan of its own on that link, and a route to the guest by it",
-        [
-            format!("ip link add shim0 link {} type macvlan mode bridge", lower.name),
-            "ip link set shim0 up".to_owned(),
-            format!("ip address add {}/32 dev shim0", address.addr()),
-            format!("ip route add {guest}/32 dev shim0"),
-        ],
-    );
+    let words = match shim {
+        Some(shim) => format!("give the shim {} its route to the guest", shim.name),
+        None => "give the host a shim: a macvlan of its own on that link, and a route to the guest by it"
+            .to_owned(),
+    };
+    let shim = match guest {
+        Some(_) => Fix::by(words, Remedy::Shim { over: lower.name }),
+        None => {
+            Fix::by_hand(words, [format!("virt-net shim create --over {} --to GUEST-ADDRESS", lower.name)])
+        }
+    };
     Some(finding.fix(shim).fix(second).fix(bridge))
-}
-
-/// The host has a macvlan in bridge mode on the same link, in use.
-fn has_shim(snapshot: &Snapshot, lower: &Link) -> bool {
-    snapshot.kernel.links.iter().any(|link| {
-        link.lower == Some(lower.index)
-            && !link.lower_elsewhere
-            && link.up
-            && link.kind == LinkKind::Macvlan { mode: MacvtapMode::Bridge }
-            && !look::global(snapshot, link.index).is_empty()
-    })
 }

@@ -40,6 +40,9 @@ pub struct Settings {
     pub nf_call_ip6tables: Option<bool>,
     /// `/proc/sys/net/bridge/bridge-nf-call-arptables`.
     pub nf_call_arptables: Option<bool>,
+    /// `/proc/sys/net/ipv4/conf/all/arp_ignore`: 0 answers for any address of the host on any link, 1 only for
+    /// those of the link itself.
+    pub arp_ignore: Option<u8>,
     /// `ip rule` has more than the kernel's own rules: routes of other tables may count.
     pub policy_routing: Option<bool>,
     /// Who listens on TCP port 53 of all IPv4 addresses: `dnsmasq (4711)`.

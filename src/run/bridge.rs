@@ -9,11 +9,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Session;
 use crate::app::Event;
-use crate::app::job::{BridgeJob, Draft, Job, News, PROOF, bridge_key};
+use crate::app::job::{BridgeJob, Draft, Job, News, PROOF, ShimJob, bridge_key};
 use crate::app::waiting::Waiting;
 use crate::change::bridge::record::{Answer, Progress, Record, Records};
 use crate::change::bridge::{Step, agent, course, evidence, plan};
-use crate::change::{Outcome, StepState};
+use crate::change::{Outcome, StepState, apply, shim};
 use crate::cli::complain;
 use crate::model::Timestamp;
 use crate::ui::text::escape;
@@ -37,6 +37,19 @@ impl Session {
             let planned = planned.map(|plan| Job::from(BridgeJob { want, plan, patience, draft: Draft::No }));
             let _ = events.send(Event::Planned(Box::new(planned)));
         });
+    }
+
+    /// The same for a shim.
+    pub(super) fn plan_shim(&self, job: ShimJob) {
+        let snapshot = self.sources.snapshots.borrow().clone();
+        let evidence = if self.sources.updates.is_some() {
+            apply::shim::evidence(&snapshot, &job.want)
+        } else {
+            shim::ShimEvidence::default()
+        };
+        let planned = shim::plan::plan(&snapshot, &evidence, &job.want);
+        let planned = planned.map(|plan| Job::from(ShimJob { plan, draft: Draft::No, ..job }));
+        let _ = self.events.send(Event::Planned(Box::new(planned)));
     }
 
     /// Hands the operator's answer to the agent.

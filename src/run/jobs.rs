@@ -62,6 +62,9 @@ async fn carry_out(
             telling(events, News::of_progress, change).await
         }
         Job::Bridge(job) => super::bridge::carry_out(*job, events).await,
+        Job::Shim(job) => {
+            telling(events, News::of_network, async |tell| apply::shim::run(&job.plan, &tell).await).await
+        }
         Job::Host(plan) => {
             telling(events, News::of_network, async |tell| apply::host::run(&plan, &tell).await).await
         }

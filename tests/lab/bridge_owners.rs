@@ -23,15 +23,15 @@ fn until(lab: &Lab, what: &str, command: &str) {
 }
 
 /// The owner's daemon and files, as each test of an owner needs them.
-struct Played {
+pub(crate) struct Played {
     /// What `virt-net` calls it.
-    owner: &'static str,
+    pub(crate) owner: &'static str,
     /// Writes its files.
-    files: &'static str,
+    pub(crate) files: &'static str,
     /// Brings the network up from them.
-    start: &'static str,
+    pub(crate) start: &'static str,
     /// Ends it; `/run` and the kernel's state go as well.
-    stop: &'static str,
+    pub(crate) stop: &'static str,
 }
 
 const NOTHING: &str = "ip link del br7 2>/dev/null; ip link set eth0 nomaster; ip address flush dev eth0; \
@@ -44,7 +44,7 @@ const NETWORKD: &str = "mkdir -p /run/systemd/netif/links /run/systemd/netif/lea
 const NETWORKD_STOP: &str =
     "kill $(pidof systemd-networkd); while pidof systemd-networkd >/dev/null; do sleep 0.1; done";
 
-const IFUPDOWN: Played = Played {
+pub(crate) const IFUPDOWN: Played = Played {
     owner: "ifupdown",
     files: "cat >/etc/network/interfaces <<'X'\n# mine\nauto lo\niface lo inet loopback\n\nauto eth0\n\
         iface eth0 inet static\n    address 10.0.0.8/16\n    gateway 10.0.0.2 # why\nX\n",
@@ -64,7 +64,7 @@ const IFUPDOWN_DHCP: Played = Played {
     stop: "kill $(pidof udhcpc)",
 };
 
-const NETWORKD_STATIC: Played = Played {
+pub(crate) const NETWORKD_STATIC: Played = Played {
     owner: "systemd-networkd",
     files: "printf '# mine\\n[Match]\\nName=eth0\\n\\n[Network]\\nAddress=10.0.0.8/16\\nGateway=10.0.0.2\\n' \
         >/etc/systemd/network/20-eth0.network",
@@ -78,7 +78,7 @@ const NETWORKD_DHCP: Played = Played {
 };
 
 /// The generator makes networkd's files, as it does early in a boot.
-const NETPLAN: Played = Played {
+pub(crate) const NETPLAN: Played = Played {
     owner: "netplan",
     files: "rm -f /etc/systemd/network/*; printf '# mine\\nnetwork:\\n  version: 2\\n  ethernets:\\n    eth0:\\n      addresses: [10.0.0.8/16]\\n      \
         routes:\\n        - to: default\\n          via: 10.0.0.2\\n' >/etc/netplan/50-lan.yaml; chmod 600 /etc/netplan/50-lan.yaml",
@@ -93,7 +93,7 @@ const NM_START: &str = "pidof dbus-daemon >/dev/null || { mkdir -p /run/dbus; db
 const NM_STOP: &str =
     "kill $(pidof NetworkManager); while pidof NetworkManager >/dev/null; do sleep 0.1; done";
 
-const NETWORKMANAGER: Played = Played {
+pub(crate) const NETWORKMANAGER: Played = Played {
     owner: "NetworkManager",
     files: "rm -f /etc/netplan/* /usr/lib/NetworkManager/conf.d/10-globally-managed-devices.conf\n\
         printf '[main]\\nplugins=keyfile\\ndhcp=internal\\nauth-polkit=false\\nrc-manager=unmanaged\\n[keyfile]\\n\

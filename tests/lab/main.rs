@@ -20,4 +20,5 @@ mod picture;
 mod pty;
 mod reading;
 mod screen;
+mod shim;
 mod switch;

@@ -533,7 +533,7 @@ const CASES: &[Case] = &[
             agent_of_centos7(facts, "10.0.0.208/16");
         },
         &["macvtap on eth0, mode bridge", "eth0 has the host's address 10.0.0.8/16"],
-        ByHand,
+        Itself,
     ),
     case(
         "wifi-uplink",
@@ -714,7 +714,7 @@ fn what_is_in_order_or_a_choice_is_no_finding() {
             on_macvtap(facts, "eth0", MacvtapMode::Bridge);
             agent_of_centos7(facts, "10.0.0.208/16");
             add_link(facts, "shim0", LinkKind::Macvlan { mode: MacvtapMode::Bridge }, Some("eth0"));
-            add_address(facts, "shim0", "10.0.0.8/32");
+            add_route(facts, "10.0.0.208/32", None, "shim0", 0);
         }),
         ("an isolated network", |facts| {
             network(facts, "default", |network| {

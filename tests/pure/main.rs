@@ -21,6 +21,7 @@ mod plan;
 mod rates;
 mod registry;
 mod replay;
+mod shim;
 mod splice;
 mod update;
 mod view;

@@ -114,6 +114,9 @@ fn choose(app: &mut App, at: usize) -> Vec<Effect> {
             if let Job::Bridge(job) = job {
                 return vec![Effect::PlanBridge(job)];
             }
+            if let Job::Shim(job) = job {
+                return vec![Effect::PlanShim(job)];
+            }
             ask(app, &menu_title(&item.text), job);
         }
         Some(Err(refusal)) => app.say(format!("{}: {}; {}", refusal.what, refusal.reason, refusal.way_out)),

@@ -59,7 +59,7 @@ pub fn read(want: &BridgeWant, index: Option<IfIndex>) -> Evidence {
     evidence
 }
 
-fn owners(root: &Path, nic: IfName, index: IfIndex) -> Vec<Owner> {
+pub(in crate::change) fn owners(root: &Path, nic: IfName, index: IfIndex) -> Vec<Owner> {
     let managed = network_manager(root, nic, index).or_else(|| networkd(root, index));
     let by_netplan = netplan(root, nic, managed.as_ref());
     by_netplan.or(managed).into_iter().chain(ifupdown(root, nic)).chain(ifcfg(root, nic)).collect()
@@ -114,14 +114,14 @@ fn stranger() -> Option<&'static str> {
 }
 
 /// A process of this name is there.
-fn runs(name: &str) -> bool {
+pub(in crate::change) fn runs(name: &str) -> bool {
     let Ok(entries) = fs::read_dir("/proc") else { return false };
     entries
         .flatten()
         .any(|entry| fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name))
 }
 
-fn fresh_uuid() -> String {
+pub(in crate::change) fn fresh_uuid() -> String {
     fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim().to_owned()
 }
 

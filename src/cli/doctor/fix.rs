@@ -104,13 +104,18 @@ async fn mend(
             return Ok(ExitStatus::Refused);
         }
     };
-    let tools = match agree(&text(&job), &plan_value(&job), consent, sources).await? {
+    carry(&job, consent, sources).await
+}
+
+/// Preview, question, change and proof of any job.
+pub(in crate::cli) async fn carry(job: &Job, consent: &Consent, sources: &Sources) -> Result<ExitStatus> {
+    let tools = match agree(&text(job), &plan_value(job), consent, sources).await? {
         Agreed::With(tools) => tools,
         Agreed::Not(status) => return Ok(status),
     };
-    let (told, outcome) = carry_out(&job, consent, tools).await?;
+    let (told, outcome) = carry_out(job, consent, tools).await?;
     if consent.json {
-        print(&json_text(&value(&job, &told, &outcome))?)?;
+        print(&json_text(&value(job, &told, &outcome))?)?;
     } else {
         preview::outcome(&outcome)?;
     }
@@ -178,6 +183,7 @@ fn line(news: &News) -> String {
     match &news.state {
         StepState::Running => String::new(),
         StepState::Waiting { text } => format!("◐ {}\n", escape(text)),
+        StepState::Done { proof, millis } if *proof == news.text => format!("✔ {text}  {millis} ms\n"),
         StepState::Done { proof, millis } => format!("✔ {text}: {}  {millis} ms\n", escape(proof)),
         StepState::Unknown { text } => format!("– {}\n", escape(text)),
         StepState::Failed { reason } => format!("✖ {text}: {}\n", escape(reason)),

@@ -83,6 +83,45 @@ pub(super) fn bridges(snapshot: &Snapshot) -> Vec<BridgeRow> {
     snapshot.bridges.iter().map(row).collect()
 }
 
+/// The host's own end on a NIC with macvtaps.
+#[derive(Debug, Serialize)]
+pub(super) struct ShimRow {
+    shim: String,
+    over: Option<String>,
+    up: bool,
+    addresses: Vec<String>,
+    routes: Vec<String>,
+}
+
+impl Row for ShimRow {
+    fn cells(&self) -> Vec<String> {
+        let state = if self.up { "up" } else { "down" };
+        vec![
+            self.shim.clone(),
+            or_dash(self.over.as_deref()),
+            state.to_owned(),
+            joined(&self.addresses),
+            joined(&self.routes),
+        ]
+    }
+}
+
+pub(super) fn shims(snapshot: &Snapshot) -> Vec<ShimRow> {
+    use crate::change::shim;
+    let row = |link: &crate::model::Link| {
+        let own = snapshot.kernel.addresses.iter().filter(|own| own.index == link.index && own.is_global());
+        let over = link.lower.and_then(|index| snapshot.link(index));
+        ShimRow {
+            shim: link.name.to_string(),
+            over: over.map(|over| over.name.to_string()),
+            up: link.up,
+            addresses: names(own.map(|own| own.address)),
+            routes: names(shim::routes_by(&snapshot.kernel, link).map(|route| route.destination)),
+        }
+    };
+    shim::all(snapshot).map(row).collect()
+}
+
 /// Traffic in bytes; the side is the section's.
 #[derive(Debug, Serialize)]
 struct Traffic {

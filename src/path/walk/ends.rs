@@ -8,7 +8,7 @@ use super::{Ended, Step, Walk};
 use crate::model::guest::{MacvtapMode, NicSource};
 use crate::model::kernel::PortState;
 use crate::model::{DomainState, IfIndex, Link, LinkKind, Nic, Snapshot};
-use crate::path::packet::{Answer, is_local, single};
+use crate::path::packet::{Answer, Flow, is_local, single};
 use crate::path::{HopKind, INTERNET, INTERNET6, Side};
 
 /// What an address is, seen from this host.
@@ -258,6 +258,7 @@ impl<'a> Walk<'a> {
         let target = self.to();
         if let Some(shim) = self.shim(lower, mode) {
             self.wire_hop(lower, Side::Sent, format!("handed to {} below the wire", shim.name));
+            self.shim_answers(shim)?;
             return self.at_host(super::Place { inward: vec![shim.name], ..super::Place::default() });
         }
         let owners: Vec<&Link> = self.links_with(target);
@@ -285,7 +286,47 @@ impl<'a> Walk<'a> {
         self.at_host(super::Place { inward: vec![owner.name], ..super::Place::default() })
     }
 
-    /// The host's own macvlan in bridge mode on the same link, with the route to the guest: the way around
+    /// A shim answers the guest's ARP request for the host's address, and the host's answers go by it.
+    fn shim_answers(&mut self, shim: &Link) -> Step {
+        let snapshot = self.snapshot;
+        let Some(guest) = single(self.packet.source) else {
+            return self.lose(format!(
+                "whether {} has a route to the guest cannot be told: its address is not known",
+                shim.name
+            ));
+        };
+        let by = snapshot.kernel.route_to(guest).and_then(|route| route.oif);
+        if by != Some(shim.index) {
+            return self.stop(format!("the host has no route to {guest} by its shim {}", shim.name));
+        }
+        let target = self.to();
+        let own = snapshot
+            .kernel
+            .addresses
+            .iter()
+            .any(|own| own.index == shim.index && own.address.addr() == target);
+        match snapshot.kernel.settings.arp_ignore {
+            _ if own => {}
+            _ if target.is_ipv6() => {
+                self.stop(format!("{} does not answer for {target}: it is on another link", shim.name))?;
+            }
+            None | Some(0 | 3) => {}
+            Some(value) => {
+                let deaf = format!(
+                    "{} does not answer for {target}: net.ipv4.conf.all.arp_ignore is {value}",
+                    shim.name
+                );
+                if self.packet.flow != Some(Flow::Reply) {
+                    return self.stop(deaf);
+                }
+                // It has heard the host's own question.
+                self.doubt(format!("{deaf}; the guest can answer only while it remembers who asked"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The host's own macvlan in bridge mode on the same link: with a route to the guest by it the way around
     /// a macvtap's isolation.
     pub(super) fn shim(&self, lower: &Link, mode: MacvtapMode) -> Option<&'a Link> {
         if mode != MacvtapMode::Bridge {
@@ -294,7 +335,7 @@ impl<'a> Walk<'a> {
         let snapshot = self.snapshot;
         snapshot.kernel.links.iter().find(|link| {
             let bridge = LinkKind::Macvlan { mode: MacvtapMode::Bridge };
-            link.kind == bridge && link.lower == Some(lower.index) && link.up
+            link.kind == bridge && link.lower == Some(lower.index) && !link.lower_elsewhere && link.up
         })
     }
 

@@ -14,6 +14,7 @@ pub(super) fn read() -> Settings {
         nf_call_iptables: flag("/proc/sys/net/bridge/bridge-nf-call-iptables"),
         nf_call_ip6tables: flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
         nf_call_arptables: flag("/proc/sys/net/bridge/bridge-nf-call-arptables"),
+        arp_ignore: number("/proc/sys/net/ipv4/conf/all/arp_ignore"),
         policy_routing: super::raw::has_own_rules().ok(),
         dns_everywhere: dns_everywhere(&std::fs::read_to_string("/proc/net/tcp").unwrap_or_default()),
     }
@@ -21,6 +22,10 @@ pub(super) fn read() -> Settings {
 
 fn flag(path: &str) -> Option<bool> {
     std::fs::read_to_string(path).ok().map(|text| text.trim() != "0")
+}
+
+fn number(path: &str) -> Option<u8> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// Who listens on port 53 of all addresses: the lines of `/proc/net/tcp` have the local address and port in

@@ -1,0 +1,215 @@
+//! What is planned for a shim between the host and macvtaps, and what is refused, on a recorded host: kvm1 of
+//! the lab with bridge virbr1 over eth1.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use virt_net::change::Refusal;
+use virt_net::change::bridge::Lasting;
+use virt_net::change::bridge::persist::{Backend, Owner, Text};
+use virt_net::change::shim::{ShimEvidence, ShimPlan, ShimStep, ShimWant, plan};
+use virt_net::model::facts::{Facts, Recording};
+use virt_net::model::kernel::{Link, LinkKind, Route};
+use virt_net::model::rates::History;
+use virt_net::model::{IfIndex, IfName, MacvtapMode, Snapshot, topology};
+
+const SHIM: IfIndex = IfIndex(900);
+
+fn facts() -> Facts {
+    let recording: Recording = serde_json::from_str(include_str!("../fixtures/kvm1.json")).unwrap();
+    recording.frames.into_iter().next().unwrap()
+}
+
+fn host(facts: Facts) -> Snapshot {
+    topology::join(facts, Arc::new(History::default()), None)
+}
+
+fn name(text: &str) -> IfName {
+    text.parse().unwrap()
+}
+
+fn create(to: &[&str], addresses: &[&str], persist: Lasting) -> ShimWant {
+    let net = |text: &&str| {
+        text.parse::<std::net::IpAddr>().map_or_else(|_| text.parse().unwrap(), ipnet::IpNet::from)
+    };
+    let to = to.iter().map(net).collect();
+    let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    ShimWant::Create { over: name("eth0"), addresses, to, persist }
+}
+
+fn planned(facts: Facts, want: &ShimWant) -> Result<ShimPlan, Refusal> {
+    plan::plan(&host(facts), &ShimEvidence::default(), want)
+}
+
+fn reason(facts: Facts, to: &[&str], addresses: &[&str]) -> String {
+    planned(facts, &create(to, addresses, Lasting::No)).unwrap_err().reason
+}
+
+fn with_shim(facts: &mut Facts, routes: &[&str]) {
+    let kernel = Arc::make_mut(&mut facts.kernel);
+    let eth0 = kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().clone();
+    let kind = LinkKind::Macvlan { mode: MacvtapMode::Bridge };
+    let (index, lower) = (SHIM, Some(eth0.index));
+    kernel.links.push(Link { index, name: name("eth0-shim"), lower, lower_elsewhere: false, kind, ..eth0 });
+    kernel.routes.extend(routes.iter().map(|to| Route {
+        destination: to.parse().unwrap(),
+        gateway: None,
+        oif: Some(SHIM),
+        metric: 0,
+        prefsrc: "10.0.0.8".parse().ok(),
+        table: 254,
+        protocol: "static".to_owned(),
+        linkdown: false,
+        kind: "unicast".to_owned(),
+    }));
+}
+
+#[test]
+fn the_nic_is_not_touched_and_the_filter_comes_before_the_link_is_up() {
+    let plan = planned(facts(), &create(&["10.0.0.208"], &[], Lasting::No)).unwrap();
+    let (shim, over) = (name("eth0-shim"), name("eth0"));
+    let [ShimStep::Hold { .. }, ShimStep::Make { shim: made, over: below, .. }, ShimStep::Up { .. }, route] =
+        plan.steps.as_slice()
+    else {
+        panic!("{:?}", plan.steps)
+    };
+    assert_eq!((*made, *below), (shim, over));
+    let (to, source) = ("10.0.0.208/32".parse().unwrap(), "10.0.0.8".parse().ok());
+    assert_eq!(*route, ShimStep::Route { shim, to, source });
+    assert_eq!(plan.undo.first(), Some(&ShimStep::Remove { shim }));
+    let at = |word: &str| plan.commands.iter().position(|line| line.contains(word)).unwrap();
+    assert!(at("arp_filter") < at(" up") && at("disable_ipv6") < at(" up"), "{:?}", plan.commands);
+    assert!(plan.after.missing(shim, &facts().kernel).is_some());
+}
+
+#[test]
+fn what_would_move_the_operators_way_is_refused() {
+    let mut own = facts();
+    own.host.ssh_peer = "10.0.0.77".parse().ok();
+    assert!(reason(own, &["10.0.0.64/27"], &[]).contains("your own session"));
+    let cases = [
+        ("10.0.0.2", "gateway"),
+        ("0.0.0.0/0", "gateway"),
+        ("10.0.0.8", "this host's own"),
+        ("10.0.0.0/29", "gateway"),
+        ("224.0.0.1", "no guest's address"),
+        ("fd00::5", "IPv6"),
+    ];
+    for (to, why) in cases {
+        let reason = reason(facts(), &[to], &[]);
+        assert!(reason.contains(why), "{to}: {reason}");
+    }
+    for (spare, why) in
+        [("10.0.0.8", "is on eth0 already"), ("172.16.0.9", "is not in"), ("224.0.0.9", "no host's")]
+    {
+        let reason = reason(facts(), &["10.0.0.208"], &[spare]);
+        assert!(reason.contains(why), "{spare}: {reason}");
+    }
+    assert!(reason(facts(), &[], &[]).contains("no guest's address on eth0 is known"));
+    let mut strict = facts();
+    Arc::make_mut(&mut strict.kernel).settings.arp_ignore = Some(1);
+    assert!(reason(strict.clone(), &["10.0.0.208"], &[]).contains("arp_ignore"));
+    assert!(planned(strict, &create(&["10.0.0.208"], &["10.0.0.99"], Lasting::No)).is_ok());
+    let want = ShimWant::Create { over: name("eth1"), addresses: vec![], to: vec![], persist: Lasting::No };
+    assert!(planned(facts(), &want).unwrap_err().reason.contains("a port of virbr1"));
+}
+
+#[test]
+fn again_only_what_differs_is_done() {
+    let mut old = facts();
+    with_shim(&mut old, &["10.0.0.208/32", "10.0.0.99/32"]);
+    let plan = planned(old, &create(&["10.0.0.208", "10.0.0.211"], &[], Lasting::No)).unwrap();
+    let shim = name("eth0-shim");
+    let source = "10.0.0.8".parse().ok();
+    let drop = ShimStep::DropRoute { shim, to: "10.0.0.99/32".parse().unwrap() };
+    let add = ShimStep::Route { shim, to: "10.0.0.211/32".parse().unwrap(), source };
+    assert_eq!(plan.steps, [drop, add]);
+    let back = ShimStep::Route { shim, to: "10.0.0.99/32".parse().unwrap(), source };
+    assert_eq!(plan.undo.last(), Some(&back));
+    let mut same = facts();
+    with_shim(&mut same, &["10.0.0.208/32"]);
+    let plan = planned(same.clone(), &create(&["10.0.0.208"], &[], Lasting::No)).unwrap();
+    assert!(plan.steps.is_empty() && plan.title.contains("has all it needs"), "{plan:?}");
+    assert_eq!(plan.after.missing(shim, &same.kernel), None);
+}
+
+#[test]
+fn a_shim_that_carries_more_than_guests_is_not_deleted() {
+    let want = ShimWant::Delete { shim: name("eth0-shim") };
+    assert!(planned(facts(), &want).unwrap_err().reason.contains("there is no link"));
+    let wrong = ShimWant::Delete { shim: name("eth0") };
+    assert!(planned(facts(), &wrong).unwrap_err().reason.contains("is no shim"));
+    let mut vital = facts();
+    with_shim(&mut vital, &["0.0.0.0/0"]);
+    assert!(planned(vital, &want).unwrap_err().reason.contains("more than guests"));
+    let mut own = facts();
+    with_shim(&mut own, &["10.0.0.208/32"]);
+    let plan = planned(own, &want).unwrap();
+    assert_eq!(plan.steps.first(), Some(&ShimStep::Remove { shim: name("eth0-shim") }));
+}
+
+#[test]
+fn the_nics_stanza_gets_marked_lines_and_loses_them_again() {
+    let path = PathBuf::from("/etc/network/interfaces");
+    let text = "# mine\nauto eth0\niface eth0 inet static\n    address 10.0.0.8/16\n\n# other\niface eth0 inet6 auto\n";
+    let file = Text { path: path.clone(), text: text.to_owned() };
+    let owner = |file: Text| Owner::Ifupdown { file, others: vec![], bridges: false };
+    let mut evidence = ShimEvidence { owners: vec![owner(file)], ..ShimEvidence::default() };
+    let want = create(&["10.0.0.208"], &[], Lasting::Auto);
+    let planned = plan::plan(&host(facts()), &evidence, &want).unwrap();
+    assert_eq!(planned.backend, Some(Backend::Ifupdown));
+    let after = planned.lasting[0].after.clone().unwrap();
+    let lines: Vec<&str> = after.lines().map(str::trim).collect();
+    let at = |line: &str| {
+        lines.iter().position(|found| found.starts_with(line)).unwrap_or_else(|| panic!("{line}: {after}"))
+    };
+    assert!(at("address") < at("# virt-net: shim") && at("# virt-net: end") < at("# other"), "{after}");
+    // Nothing of it can make the NIC itself fail.
+    assert!(
+        lines.iter().filter(|line| line.starts_with("up ")).all(|line| line.ends_with("|| true")),
+        "{after}"
+    );
+
+    let mut there = facts();
+    with_shim(&mut there, &["10.0.0.208/32"]);
+    let now = Text { path, text: after.clone() };
+    (evidence.owners, evidence.own_files) = (vec![owner(now.clone())], vec![now]);
+    let again = plan::plan(&host(there.clone()), &evidence, &want).unwrap();
+    assert!(again.lasting.is_empty(), "{:?}", again.lasting);
+    let gone = plan::plan(&host(there), &evidence, &ShimWant::Delete { shim: name("eth0-shim") }).unwrap();
+    assert_eq!(gone.lasting[0].after.as_deref(), Some(text));
+}
+
+#[test]
+fn owners_that_cannot_keep_it_say_so() {
+    let text = |path: &str| Text { path: path.into(), text: String::new() };
+    let profile = text("/etc/NetworkManager/system-connections/lan.nmconnection");
+    let (others, uuid, fresh) = (vec![], String::new(), [String::new(), String::new()]);
+    let manager = Owner::NetworkManager { profile, others, uuid, fresh, checkpoint: false };
+    let ifcfg = Owner::Ifcfg { file: text("/etc/sysconfig/network-scripts/ifcfg-eth0"), others: vec![] };
+    for (owner, why) in
+        [(manager.clone(), "NetworkManager keeps no routes"), (ifcfg, "no word for a macvlan")]
+    {
+        let backend = owner.backend();
+        let evidence = ShimEvidence { owners: vec![owner], ..ShimEvidence::default() };
+        let of = |persist| plan::plan(&host(facts()), &evidence, &create(&["10.0.0.208"], &[], persist));
+        let auto = of(Lasting::Auto).unwrap();
+        assert!(
+            auto.lasting.is_empty() && auto.consequences.iter().any(|line| line.contains(why)),
+            "{auto:?}"
+        );
+        assert!(of(Lasting::By(backend)).unwrap_err().reason.contains(why));
+    }
+    let evidence = ShimEvidence { owners: vec![manager], uuid: "u".to_owned(), ..ShimEvidence::default() };
+    let want = create(&["10.0.0.208"], &["10.0.0.99"], Lasting::Auto);
+    let plan = plan::plan(&host(facts()), &evidence, &want).unwrap();
+    let profile = plan.lasting.iter().find(|file| file.path.ends_with("eth0-shim.nmconnection")).unwrap();
+    let written = profile.after.clone().unwrap();
+    for line in
+        ["type=macvlan", "mode=2", "parent=eth0", "address1=10.0.0.99/32", "route1_options=src=10.0.0.99"]
+    {
+        assert!(written.contains(line), "{line}: {written}");
+    }
+    assert_eq!(profile.mode, 0o600);
+}
