@@ -341,7 +341,9 @@ fn shim_steps(plan: &ShimPlan) -> Vec<JobStep> {
         text,
         state: None,
     };
-    plan.steps.iter().map(ShimStep::text).enumerate().map(step).collect()
+    let files = plan.lasting.iter().map(shim::file_words);
+    let steps = plan.steps.iter().map(ShimStep::text).chain([shim::PROOF.to_owned()]).chain(files);
+    steps.enumerate().map(step).collect()
 }
 
 fn of_shim(job: &ShimJob) -> Preview {

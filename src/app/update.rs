@@ -60,7 +60,10 @@ fn on_event(app: &mut App, event: Event) -> Vec<Effect> {
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Planned(planned) => match *planned {
-            Ok(job) => ask(app, "Bridge", job),
+            Ok(job) => {
+                let title = if matches!(job, Job::Shim(_)) { "Shim" } else { "Bridge" };
+                ask(app, title, job);
+            }
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Waiting(waiting) => app.waiting = waiting,

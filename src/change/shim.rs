@@ -120,6 +120,16 @@ pub struct ShimPlan {
     pub commands: Vec<String>,
 }
 
+/// What the last step before the files is called.
+pub const PROOF: &str = "seen in the kernel; the NIC's own addresses and routes are as before";
+
+/// What is done with a file, in words.
+#[must_use]
+pub fn file_words(file: &FileChange) -> String {
+    let verb = if file.after.is_some() { "write" } else { "remove" };
+    format!("{verb} {}", file.path.display())
+}
+
 /// What the kernel must show of the shim afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum After {

@@ -16,7 +16,7 @@ use super::Outcome;
 use super::network::{NetworkProgress, may_change_links};
 use crate::change::bridge::files::{self, FileError};
 use crate::change::plan::Refusal;
-use crate::change::shim::{After, ShimPlan, ShimStep, is_shim, routes_by};
+use crate::change::shim::{After, PROOF, ShimPlan, ShimStep, file_words, is_shim, routes_by};
 use crate::model::kernel::{Address, KernelFacts, Link, Route};
 use crate::model::{IfName, Mac};
 use crate::source::netlink::{self, NetlinkError};
@@ -155,15 +155,16 @@ impl Course<'_> {
         }
         let begun = Instant::now();
         let proof = self.prove().await;
-        let text = "seen in the kernel; the NIC's own addresses and routes are as before".to_owned();
-        self.told(text, proof.as_ref().map(|()| String::new()).map_err(ToString::to_string), begun);
+        let proof = match proof {
+            Ok(()) => Ok(self.guests().await.join(", ")),
+            Err(trouble) => Err(trouble),
+        };
+        self.told(PROOF.to_owned(), proof.as_ref().map(Clone::clone).map_err(ToString::to_string), begun);
         proof?;
-        self.guests().await;
         for file in &self.plan.lasting {
             let begun = Instant::now();
             let written = files::put(file);
-            let verb = if file.after.is_some() { "write" } else { "remove" };
-            let text = format!("{verb} {}", file.path.display());
+            let text = file_words(file);
             self.told(text, written.as_ref().map(|()| String::new()).map_err(ToString::to_string), begun);
             written?;
         }
@@ -208,18 +209,18 @@ impl Course<'_> {
     }
 
     /// Who answers over the shim. One that does not may be off: that is told, and is no failure.
-    async fn guests(&self) {
-        let After::There { routes, .. } = &self.plan.after else { return };
-        let Ok(now) = netlink::read_once().await else { return };
-        let Some(link) = now.links.iter().find(|link| link.name == self.plan.shim) else { return };
-        let Some(mac) = link.mac else { return };
+    async fn guests(&self) -> Vec<String> {
+        let mut answers = Vec::new();
+        let After::There { routes, .. } = &self.plan.after else { return answers };
+        let Ok(now) = netlink::read_once().await else { return answers };
+        let Some(link) = now.links.iter().find(|link| link.name == self.plan.shim) else { return answers };
+        let Some(mac) = link.mac else { return answers };
         let single = routes.iter().filter(|net| net.prefix_len() == net.max_prefix_len());
         for net in single.take(8) {
             let IpAddr::V4(guest) = net.addr() else { continue };
             let source = routes_by(&now, link).find(|route| route.destination == *net);
             let Some(IpAddr::V4(source)) = source.and_then(|route| route.prefsrc) else { continue };
             let (name, index) = (link.name, link.index);
-            let begun = Instant::now();
             let ask = move || probe::arp((name, index), (mac, source), guest, ANSWER);
             let answer = tokio::task::spawn_blocking(ask).await;
             let text = match answer {
@@ -227,8 +228,9 @@ impl Course<'_> {
                 Ok(Ok(None)) => format!("{guest} does not answer now: is the guest up?"),
                 _ => format!("{guest} could not be asked"),
             };
-            self.told(text, Ok(String::new()), begun);
+            answers.push(text);
         }
+        answers
     }
 
     async fn back(&self) -> Result<(), Trouble> {
