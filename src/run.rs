@@ -278,13 +278,18 @@ impl Session {
     }
 
     fn plan_undo(&self) {
-        let found = self.tools().and_then(|tools| {
-            Ok(match apply::plan_undo(&tools.snapshots.borrow(), &tools.journal)? {
-                WayBack::One(plan) => Job::from(*plan),
-                WayBack::Together(many) => Job::from(*many),
-            })
+        let (tools, events) = (self.tools(), self.events.clone());
+        // Records are read, and may be written.
+        tokio::task::spawn_blocking(move || {
+            let found = tools.and_then(|tools| {
+                let snapshot = tools.snapshots.borrow().clone();
+                Ok(match apply::plan_undo(&snapshot, &tools.journal)? {
+                    WayBack::One(plan) => Job::from(*plan),
+                    WayBack::Together(many) => Job::from(*many),
+                })
+            });
+            let _ = events.send(Event::Undo(Box::new(found)));
         });
-        let _ = self.events.send(Event::Undo(Box::new(found)));
     }
 
     fn tools(&self) -> Result<Tools, Refusal> {

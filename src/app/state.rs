@@ -1,6 +1,7 @@
 //! PURE. The state of the screen. Selection is by identity, overlays are a stack of one enum, a
 //! question holds the plan it is about.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -250,6 +251,8 @@ pub struct App {
     pub sort: Sort,
     /// On top of the panes, the last one topmost.
     pub overlays: Vec<Overlay>,
+    /// How many lines the topmost box can be scrolled: only the view knows, and notes it as it draws.
+    pub scroll_end: Cell<usize>,
     /// The running or last change.
     pub change: Option<ChangeRun>,
     /// What was said, newest last.
@@ -293,6 +296,7 @@ impl App {
             filtering: false,
             sort: Sort::default(),
             overlays: Vec::new(),
+            scroll_end: Cell::new(usize::MAX),
             change: None,
             messages: VecDeque::new(),
             said: None,

@@ -311,7 +311,10 @@ fn on_text(app: &mut App, action: Action) -> Vec<Effect> {
 /// Moves the text of the topmost box; false when the key means something else.
 pub(super) fn scroll(app: &mut App, action: Action) -> bool {
     let page = usize::from(app.size.1 / 2).max(1);
+    let end = app.scroll_end.get();
     let Some(scroll) = app.overlays.last_mut().and_then(Overlay::scroll) else { return false };
+    // From beyond the end the first steps back would not be seen.
+    *scroll = (*scroll).min(end);
     *scroll = match action {
         Action::Up => scroll.saturating_sub(1),
         Action::Down => scroll.saturating_add(1),

@@ -142,14 +142,23 @@ pub async fn run(plan: &Plan, tools: &Tools, tell: &Tell) -> Outcome {
     if let Err(trouble) = still_as_previewed(plan, &mut hands).await {
         return refused(trouble.to_string(), "look at a fresh preview".to_owned());
     }
-    let record = match tools.journal.begin(plan, now()) {
+    // Flushed to the disk, which may take its time: not on the screen's own thread.
+    let (journal, planned) = (tools.journal.clone(), plan.clone());
+    let begun = match tokio::task::spawn_blocking(move || journal.begin(&planned, now())).await {
+        Ok(begun) => begun,
+        Err(error) => return refused(format!("a bug of this program: {error}"), "try again".to_owned()),
+    };
+    let record = match begun {
         Ok(record) => record,
         Err(error) => {
             return refused(error.to_string(), "make room or get the right to write there".to_owned());
         }
     };
     let outcome = Course::new(plan, tools, tell, hands).run().await;
-    close(&tools.journal, record, &outcome);
+    let (journal, ended) = (tools.journal.clone(), outcome.clone());
+    if let Err(error) = tokio::task::spawn_blocking(move || close(&journal, record, &ended)).await {
+        tracing::error!(%error, "write the journal");
+    }
     drop(lock);
     outcome
 }

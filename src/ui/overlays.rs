@@ -22,31 +22,28 @@ use crate::app::{App, Overlay};
 
 pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     for overlay in &app.overlays {
-        match overlay {
-            Overlay::Help { scroll } => {
-                show(" Keys ", help(app, theme), *scroll, theme, area, frame);
-            }
-            Overlay::Messages { scroll } => {
-                show(
-                    " Messages ",
-                    messages(app, theme, usize::from(area.width).saturating_sub(4)),
-                    *scroll,
-                    theme,
-                    area,
-                    frame,
-                );
-            }
+        // How far it can be scrolled.
+        let end = match overlay {
+            Overlay::Help { scroll } => show(" Keys ", help(app, theme), *scroll, theme, area, frame),
+            Overlay::Messages { scroll } => show(
+                " Messages ",
+                messages(app, theme, usize::from(area.width).saturating_sub(4)),
+                *scroll,
+                theme,
+                area,
+                frame,
+            ),
             Overlay::Detail { row, scroll } => {
                 let (title, lines) =
                     detail::lines(app, row, theme, usize::from(area.width).saturating_sub(4));
-                show(&title, lines, *scroll, theme, area, frame);
+                show(&title, lines, *scroll, theme, area, frame)
             }
             Overlay::Switch(form) => switch::draw(app, form, theme, area, frame),
             Overlay::Menu(menu) => {
                 let lines = menu::lines(menu, theme, usize::from(area.width).saturating_sub(4));
                 // Its cursor stays in sight.
                 let scroll = menu.cursor.saturating_sub(usize::from(area.height).saturating_sub(4));
-                show(&format!(" {} ", escape(&menu.title)), lines, scroll, theme, area, frame);
+                show(&format!(" {} ", escape(&menu.title)), lines, scroll, theme, area, frame)
             }
             Overlay::Form(form) => form::draw(form, theme, area, frame),
             Overlay::Confirm { title, job, preview, scroll } => {
@@ -56,19 +53,22 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                     Line::raw(""),
                 ];
                 lines.extend(preview::lines(job, *preview, theme, room));
-                show(&format!(" {} ", escape(title)), lines, *scroll, theme, area, frame);
+                show(&format!(" {} ", escape(title)), lines, *scroll, theme, area, frame)
             }
             Overlay::Steps { scroll } => {
                 if let Some((change, output)) =
                     app.change.as_ref().and_then(|change| Some((change, change.output.as_ref()?)))
                 {
                     output::draw(app, change, output, theme, area, frame);
+                    0
                 } else if let Some(change) = &app.change {
                     let room = usize::from(area.width.min(106)).saturating_sub(4);
                     let steps::Text { lines, ending, under_way } = steps::text(change, theme, room);
                     let height = usize::from(area.height).saturating_sub(2 + ending.len());
                     let scroll = (*scroll).max((under_way + 1).saturating_sub(height));
-                    show_above(" Change ", lines, ending, scroll, theme, area, frame);
+                    show_above(" Change ", lines, ending, scroll, theme, area, frame)
+                } else {
+                    0
                 }
             }
             Overlay::Path(view) => path::draw(app, view, theme, area, frame),
@@ -83,15 +83,23 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                 if app.change.as_ref().is_some_and(|change| change.output.is_some()) {
                     lines.push(Line::raw("         c shows virt-install; there S stops it"));
                 }
-                show(" Quit ", lines, 0, theme, area, frame);
+                show(" Quit ", lines, 0, theme, area, frame)
             }
-        }
+        };
+        app.scroll_end.set(end);
     }
 }
 
-/// A box in the middle, as large as its text, scrolled.
-fn show(title: &str, lines: Vec<Line<'_>>, scroll: usize, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
-    show_above(title, lines, Vec::new(), scroll, theme, area, frame);
+/// A box in the middle, as large as its text, scrolled; how far it can be.
+fn show(
+    title: &str,
+    lines: Vec<Line<'_>>,
+    scroll: usize,
+    theme: Theme,
+    area: Rect,
+    frame: &mut Frame<'_>,
+) -> usize {
+    show_above(title, lines, Vec::new(), scroll, theme, area, frame)
 }
 
 /// The same, with last lines that stay in sight.
@@ -103,17 +111,19 @@ fn show_above<'a>(
     theme: Theme,
     area: Rect,
     frame: &mut Frame<'_>,
-) {
+) -> usize {
     let longest = lines.iter().chain(&last).map(Line::width).max().unwrap_or(0).max(width(title));
     let columns = u16::try_from(longest + 3).unwrap_or(u16::MAX).clamp(40.min(area.width), area.width);
     let rows = u16::try_from(lines.len() + last.len() + 2).unwrap_or(u16::MAX).min(area.height);
     let inner = frame_box(title, columns, rows, theme, area, frame);
     let visible = usize::from(inner.height).saturating_sub(last.len());
-    let first = scroll.min(lines.len().saturating_sub(visible));
+    let end = lines.len().saturating_sub(visible);
+    let first = scroll.min(end);
     let below = lines.len().saturating_sub(first + visible);
     let shown: Vec<Line<'_>> = lines.into_iter().skip(first).take(visible).chain(last).collect();
     Paragraph::new(shown).render(inner, frame.buffer_mut());
     more(below, inner, theme, frame);
+    end
 }
 
 /// What is asked above, a rule that may begin with words, and the preview below it, scrolled.
@@ -125,15 +135,17 @@ fn over_preview<'a>(
     inner: Rect,
     theme: Theme,
     frame: &mut Frame<'_>,
-) {
+) -> usize {
     let rest = "─".repeat(usize::from(inner.width).saturating_sub(width(rule)));
     lines.push(Line::styled(format!("{rule}{rest}"), theme.style(Role::Border)));
     let left = usize::from(inner.height).saturating_sub(lines.len());
-    let scroll = scroll.min(below.len().saturating_sub(left));
+    let end = below.len().saturating_sub(left);
+    let scroll = scroll.min(end);
     let hidden = below.len().saturating_sub(scroll + left);
     lines.extend(below.into_iter().skip(scroll).take(left));
     Paragraph::new(lines).render(inner, frame.buffer_mut());
     more(hidden, inner, theme, frame);
+    end
 }
 
 /// Says on the lower frame how many lines are hidden below.

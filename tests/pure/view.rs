@@ -328,6 +328,28 @@ fn of_four_hundred_nics_the_last_is_a_key_away() {
     assert!(picture(&app).contains("▸guest49"), "{}", picture(&app));
 }
 
+/// The first line of the help's box that is in sight.
+fn top_of_help(app: &App) -> String {
+    let drawn = picture(app);
+    let mut lines = drawn.lines().skip_while(|line| !line.contains("╭ Keys"));
+    lines.nth(1).unwrap_or_default().to_owned()
+}
+
+/// At the end of a box one key up is one line up.
+#[test]
+fn back_from_the_end_of_a_box() {
+    let mut app = app((80, 24));
+    press(&mut app, "?");
+    let top = top_of_help(&app);
+    press(&mut app, "G");
+    let end = top_of_help(&app);
+    press(&mut app, "k");
+    let above = top_of_help(&app);
+    assert!(top != end && end != above, "{top}\n{end}\n{above}");
+    press(&mut app, "j");
+    assert_eq!(top_of_help(&app), end);
+}
+
 /// Where the steps do not fit, the one under way and the end stay in sight.
 #[test]
 fn a_change_of_more_nics_than_rows() {

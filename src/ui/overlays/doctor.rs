@@ -27,7 +27,7 @@ const WIDEST: u16 = 112;
 /// Columns of `evidence`, `meaning`, `fix`.
 const LABEL: usize = 10;
 
-pub(super) fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+pub(super) fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, frame: &mut Frame<'_>) -> usize {
     let report = app.doctor.report();
     let columns = area.width.min(WIDEST);
     let room = usize::from(columns).saturating_sub(4);
@@ -68,11 +68,13 @@ pub(super) fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, frame: &m
     Paragraph::new(list).render(Rect { height: top, ..inner }, frame.buffer_mut());
     let below = Rect { y: inner.y + top, height: inner.height - top, ..inner };
     let visible = usize::from(below.height);
-    let first = scroll.min(text.len().saturating_sub(visible));
+    let end = text.len().saturating_sub(visible);
+    let first = scroll.min(end);
     let hidden = text.len().saturating_sub(first + visible);
     let lines: Vec<Line<'_>> = text.into_iter().skip(first).take(visible).collect();
     Paragraph::new(lines).render(below, frame.buffer_mut());
     more(hidden, inner, theme, frame);
+    end
 }
 
 /// The role of a severity.

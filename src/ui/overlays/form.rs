@@ -19,7 +19,7 @@ use crate::app::forms::{Field, Form, Value};
 use crate::ui::text::{escape, fit, truncate, width};
 use crate::ui::theme::{Role, Theme};
 
-pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>) -> usize {
     let columns = area.width.min(106);
     let room = usize::from(columns).saturating_sub(4);
     let fields: Vec<Line<'_>> =
@@ -38,7 +38,7 @@ pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>)
     let more = fields.len() - for_fields;
     let rule = if more > 0 { format!("─ {more} more fields ") } else { String::new() };
     let lines: Vec<Line<'_>> = fields.into_iter().skip(first).take(for_fields).collect();
-    over_preview(lines, &rule, below, form.scroll, inner, theme, frame);
+    over_preview(lines, &rule, below, form.scroll, inner, theme, frame)
 }
 
 fn line<'a>(field: &Field, selected: bool, theme: Theme, room: usize) -> Line<'a> {

@@ -35,12 +35,12 @@ use crate::ui::theme::{Role, Theme};
 /// The widest text that is still read with ease.
 const WIDEST: u16 = 132;
 
-pub(super) fn draw(app: &App, view: &PathView, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+pub(super) fn draw(app: &App, view: &PathView, theme: Theme, area: Rect, frame: &mut Frame<'_>) -> usize {
     let columns = area.width.min(WIDEST);
     let Some(matrix) = &view.matrix else {
         let inner = frame_box(" Path ", columns.min(50), 3, theme, area, frame);
         Paragraph::new(" the NIC is gone").render(inner, frame.buffer_mut());
-        return;
+        return 0;
     };
     let title = format!(" Path · {} ", chain::subject(matrix));
     let room = usize::from(columns).saturating_sub(4);
@@ -55,7 +55,8 @@ pub(super) fn draw(app: &App, view: &PathView, theme: Theme, area: Rect, frame: 
     let left = rows.saturating_sub(head.len() + 2);
     let below = relations.len().min((left / 2).max(3));
     let visible = left.saturating_sub(below);
-    let first = view.scroll.min(text.len().saturating_sub(visible));
+    let end = text.len().saturating_sub(visible);
+    let first = view.scroll.min(end);
     let hidden = text.len().saturating_sub(first + visible);
     let mut lines = head;
     let more = if hidden > 0 { format!(" {hidden} more ▼ ") } else { String::new() };
@@ -65,6 +66,7 @@ pub(super) fn draw(app: &App, view: &PathView, theme: Theme, area: Rect, frame: 
     let top = (view.cursor() + 1).saturating_sub(below);
     lines.extend(relations.into_iter().skip(top).take(below));
     Paragraph::new(lines).render(inner, frame.buffer_mut());
+    end
 }
 
 /// What the doctor has found about the station where the way ends.

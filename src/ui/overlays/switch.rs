@@ -24,8 +24,8 @@ use crate::ui::text::{escape, fit, truncate, width};
 use crate::ui::theme::{Role, Theme};
 use crate::ui::words;
 
-pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
-    let Some(nic) = app.live().nic(form.nic) else { return };
+pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame: &mut Frame<'_>) -> usize {
+    let Some(nic) = app.live().nic(form.nic) else { return 0 };
     let title = match form.marked.len() {
         0 | 1 => format!(" Switch {} · {} · {} ", escape(&nic.guest), words::nic_name(nic), nic.id.mac),
         many => format!(" Switch {many} marked NICs "),
@@ -48,7 +48,7 @@ pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame
     let mut lines = vec![Line::from(vec![Span::styled(" now   ", theme.style(Role::Dim)), Span::raw(now)])];
     lines.extend(choices.into_iter().skip(first).take(for_choices));
     lines.push(settings);
-    over_preview(lines, "", below, form.scroll, inner, theme, frame);
+    over_preview(lines, "", below, form.scroll, inner, theme, frame)
 }
 
 fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room: usize) -> Line<'a> {
