@@ -3,7 +3,7 @@
 
 use crate::change::apply::network::NetworkProgress;
 use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
-use crate::change::bridge::{BridgePlan, BridgeWant, Lasting};
+use crate::change::bridge::{BridgePlan, BridgeWant, Lasting, by_hand};
 use crate::change::host::HostPlan;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
@@ -324,12 +324,11 @@ fn of_bridge(job: &BridgeJob) -> Preview {
         let edit = Edit { before: file.before.unwrap_or_default(), after: file.after.unwrap_or_default() };
         (file.path.display().to_string(), edit)
     };
-    let gateways = plan.gateways.iter().map(|gateway| format!("# {gateway} must answer afterwards"));
     Preview {
         risks: plan.risk.into_iter().collect(),
         consequences,
         edits: plan.lasting.into_iter().map(edit).collect(),
-        commands: plan.steps.iter().map(|step| format!("# {}", step.text())).chain(gateways).collect(),
+        commands: by_hand::commands(&job.plan),
         call: None,
     }
 }

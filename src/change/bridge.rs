@@ -14,6 +14,7 @@
 //! before the first step: they are written in full beside the old ones, under names no manager reads.
 
 pub mod agent;
+pub mod by_hand;
 pub mod client;
 pub mod course;
 pub mod evidence;

@@ -54,7 +54,7 @@ fn meaning(consequences: &[String], steps: &[Step]) -> String {
     out
 }
 
-fn by_hand(commands: &[String]) -> String {
+pub(super) fn by_hand(commands: &[String]) -> String {
     let mut out = "the same by hand (the files whole: --json)\n".to_owned();
     for command in commands.iter().filter(|command| !command.starts_with("cat >")) {
         out.push_str(&format!("  {}\n", escape(command)));

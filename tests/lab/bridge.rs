@@ -16,6 +16,7 @@ use virt_net::source::{Update, netlink};
 
 use crate::lab::Lab;
 use crate::netlink::{in_namespace, run};
+use crate::pty::Terminal;
 
 /// Everything that a change of a bridge may touch; what only counts or ages is left out.
 const STATE: &str = "ip -d -o link | sed 's/ state [A-Z]*//; s/bridge_id.*//; s/[a-z_]*timer *[0-9.]*//g; s/ageing_time [0-9]*//'; ip -4 -o address; \
@@ -364,6 +365,24 @@ fn refusals(lab: &Lab, create: &str) {
     assert!(text.contains("No space left"), "{text}");
     let text = refused("true", "virt-net bridge create br7 --port eth0 --persist netplan --yes", "true");
     assert!(text.contains("belongs to ifupdown"), "{text}");
+    changed_since_the_preview(lab);
+}
+
+/// Somebody gives the NIC an address while the preview is read: it is not what was agreed to.
+fn changed_since_the_preview(lab: &Lab) {
+    let links = "ip -o link | grep -c . ; ip -4 -o address show dev eth0 | grep -o 'inet [0-9./]*'";
+    let mut command = portable_pty::CommandBuilder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
+    command.args("exec kvm1 -- virt-net bridge create br7 --port eth0 --confirm 20s".split(' '));
+    command.env("VIRT_NET_LAB", lab.instance());
+    let mut terminal = Terminal::start(120, 60, command);
+    terminal.shows("Do it?");
+    lab.run("kvm1", "ip address add 10.0.77.7/32 dev eth0");
+    let before = lab.run("kvm1", links);
+    terminal.keys("y\r");
+    terminal.shows("10.0.77.7/32 is on eth0 now");
+    assert_eq!(terminal.end(), 1);
+    assert_eq!(lab.run("kvm1", links), before);
+    lab.run("kvm1", "ip address del 10.0.77.7/32 dev eth0");
 }
 
 /// Begins a change in a terminal, and takes the terminal away while it waits.

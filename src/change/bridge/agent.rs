@@ -249,7 +249,7 @@ fn note(records: &Records, record: &mut Record, progress: Progress) -> Result<()
 async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
     let plan = record.plan.clone();
     let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
-    if let Some(missing) = plan.before.missing(&facts) {
+    if let Some(missing) = plan.before.missing(&facts).or_else(|| plan.before.appeared(&facts)) {
         return Err(format!("the host is not what it was when this was planned: {missing}"));
     }
     // A neighbour that does not answer now need not answer afterwards.

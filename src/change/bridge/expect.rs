@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::model::kernel::Link;
 use crate::model::{IfName, KernelFacts};
 
 /// What the kernel must show.
@@ -27,6 +28,23 @@ impl Expect {
             let found = self.absent.iter().find(|name| there(name));
             found.map(|name| format!("{name} is still there"))
         })
+    }
+
+    /// A lasting address that somebody has put on one of these links since, in words. What DHCP servers and
+    /// routers lend comes and goes by itself.
+    #[must_use]
+    pub fn appeared(&self, kernel: &KernelFacts) -> Option<String> {
+        let named = |name: &IfName| {
+            let ports = self.masters.iter().map(|(port, _)| port);
+            ports.chain(self.addresses.iter().map(|(link, _)| link)).any(|other| other == name)
+        };
+        let new = |link: &Link| {
+            let of_link = kernel.addresses.iter().filter(|address| address.index == link.index);
+            let mut lasting = of_link.filter(|address| address.permanent && address.is_global());
+            lasting.find(|address| !self.addresses.contains(&(link.name, address.address)))
+        };
+        let links = kernel.links.iter().filter(|link| named(&link.name));
+        links.into_iter().find_map(|link| Some(format!("{} is on {} now", new(link)?.address, link.name)))
     }
 
     /// The same, without the links that must not be there.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::change::bridge::BridgePlan;
+use crate::change::bridge::{BridgePlan, by_hand};
 use crate::cli::preview;
 use crate::cli::table::Table;
 use crate::ui::text::escape;
@@ -41,7 +41,7 @@ pub(super) fn plan(plan: &BridgePlan, patience: Duration) -> String {
     if !plan.lasting.is_empty() {
         lines.push("  the files are put in place when it is confirmed".to_owned());
     }
-    out + &escaped(&lines)
+    out + &escaped(&lines) + &preview::by_hand(&by_hand::commands(plan))
 }
 
 fn files(plan: &BridgePlan) -> String {
