@@ -11,6 +11,7 @@ mod lab;
 mod libvirt;
 mod netlink;
 mod network;
+mod network_meanwhile;
 mod new_guest;
 mod path;
 #[path = "../common/picture.rs"]

@@ -3,6 +3,7 @@
 
 mod daemon;
 mod links;
+mod plugs;
 mod room;
 mod writer;
 
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 pub(super) use self::links::may_be_changed as may_change_links;
 use self::writer::Writer;
 use crate::change::Refusal;
-use crate::change::journal::Journal;
+use crate::change::journal::{Journal, JournalError, Lock};
 use crate::change::network::{Action, NetworkPlan, NetworkStep};
 use crate::model::IfName;
 use crate::model::kernel::KernelFacts;
@@ -112,8 +113,8 @@ pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkPr
         let reason = "putting taps on a bridge needs the right CAP_NET_ADMIN".to_owned();
         return refused(reason, "run as root");
     }
-    let _lock = match Journal::open().and_then(|journal| journal.lock_networks()) {
-        Ok(lock) => lock,
+    let _locks = match Journal::open().and_then(|journal| locks(&journal, plan)) {
+        Ok(locks) => locks,
         Err(error) => return refused(error.to_string(), "free it and try again"),
     };
     if let Some(reason) = room::lacking(uri) {
@@ -125,6 +126,8 @@ pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkPr
     }
     for (position, step) in plan.steps.iter().enumerate() {
         let begun = Instant::now();
+        #[cfg(debug_assertions)]
+        super::pause::before_action(step.action.word()).await;
         let result = change.act(&step.action).await.map_err(|trouble| trouble.to_string());
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let _ = tell.send(NetworkProgress { text: step.text.clone(), result: result.clone(), millis });
@@ -134,6 +137,15 @@ pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkPr
         }
     }
     NetworkOutcome::Verified
+}
+
+/// The networks, and every guest whose tap is put back: no other virt-net plugs it elsewhere meanwhile.
+fn locks(journal: &Journal, plan: &NetworkPlan) -> Result<Vec<Lock>, JournalError> {
+    let mut locks = vec![journal.lock_networks()?];
+    for guest in links::guests(plan) {
+        locks.push(journal.lock(guest)?);
+    }
+    Ok(locks)
 }
 
 struct Change<'a> {
@@ -164,6 +176,14 @@ impl Change<'_> {
             }
             Err(trouble) => return Err(refuse(trouble.to_string(), "try again")),
         }
+        match links::moved(&mut self.writer, self.plan).await {
+            Ok(moved) if moved.is_empty() => {}
+            Ok(moved) => {
+                let reason = format!("{}: that changed since the preview", moved.join(", "));
+                return Err(refuse(reason, "look at a fresh preview"));
+            }
+            Err(trouble) => return Err(refuse(trouble.to_string(), "try again")),
+        }
         match links::newcomers(self.plan).await {
             Ok(newcomers) if newcomers.is_empty() => Ok(()),
             Ok(newcomers) => {
@@ -178,7 +198,9 @@ impl Change<'_> {
     /// libvirt's answer: the answer may be lost with the daemon.
     async fn act(&mut self, action: &Action) -> Result<String, Trouble> {
         match action {
-            Action::Enslave(leashes) => return links::enslave(leashes).await,
+            Action::Enslave(leashes) => {
+                return links::enslave(&mut self.writer, &self.plan.network, leashes).await;
+            }
             Action::Reload(services) => return daemon::reload(&self.plan.network, services).await,
             _ => {}
         }
@@ -315,13 +337,7 @@ impl Change<'_> {
             Some(_) => self.writer.read_network(NetworkHandle::is_active).await?,
             None => Some(false),
         };
-        let undone = self.plan.steps.iter().flat_map(|step| &step.undo);
-        let leashes = undone.filter_map(|action| match action {
-            Action::Enslave(leashes) => Some(leashes),
-            _ => None,
-        });
-        let facts = netlink::read_once().await?;
-        let held = leashes.flatten().all(|leash| links::holds(&facts, leash));
+        let held = links::are_back(&mut self.writer, self.plan).await?;
         Ok(held && active == Some(self.plan.was_active) && self.has_definition_before().await?)
     }
 }

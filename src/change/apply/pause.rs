@@ -5,11 +5,17 @@ use std::time::Duration;
 
 use crate::change::plan::StepId;
 
-/// Waits before a step if `VIRT_NET_TEST_PAUSE` says so: `unplug:3000` is 3 s before the unplug.
+/// Waits before a step of a NIC's change if `VIRT_NET_TEST_PAUSE` says so: `unplug:3000` is 3 s before the
+/// unplug.
 pub(super) async fn before(step: StepId) {
+    before_action(step.word()).await;
+}
+
+/// The same before a step of a network's change: `start:3000`.
+pub(super) async fn before_action(step: &str) {
     let Ok(wish) = std::env::var("VIRT_NET_TEST_PAUSE") else { return };
     let Some((word, millis)) = wish.split_once(':') else { return };
-    if word.replace('-', " ") == step.word()
+    if word.replace('-', " ") == step
         && let Ok(millis) = millis.parse()
     {
         tokio::time::sleep(Duration::from_millis(millis)).await;

@@ -16,7 +16,7 @@ use crate::change::Refusal;
 use crate::change::target::quote;
 use crate::model::network::NetworkDefinition;
 use crate::model::network_update::Update;
-use crate::model::{IfName, Mac, MacvtapMode, NetworkId, Snapshot};
+use crate::model::{IfName, Mac, MacvtapMode, NetworkId, NicId, Snapshot};
 
 /// What somebody wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,8 @@ pub struct Leash {
     pub tap: IfName,
     /// The bridge.
     pub bridge: IfName,
+    /// The guest's NIC behind it; `None` for what somebody else put there.
+    pub nic: Option<NicId>,
 }
 
 /// What libvirt keeps for a running network beside its bridge.
@@ -157,6 +159,23 @@ pub enum Action {
     Reload(Services),
     /// Has libvirt put an element into the running network and the definition, or take it out.
     Update(Update),
+}
+
+impl Action {
+    /// One word for it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Define(_) => "define",
+            Self::Undefine => "undefine",
+            Self::SetAutostart | Self::ClearAutostart => "autostart",
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+            Self::Enslave(_) => "enslave",
+            Self::Reload(_) => "reload",
+            Self::Update(_) => "update",
+        }
+    }
 }
 
 /// A step and its way back.

@@ -43,7 +43,11 @@ impl<'a> Existing<'a> {
             if !guests.contains(&nic.guest) {
                 guests.push(nic.guest.clone());
             }
-            leashes.extend(nic.link_name.zip(bridge).map(|(tap, bridge)| Leash { tap, bridge }));
+            leashes.extend(nic.link_name.zip(bridge).map(|(tap, bridge)| Leash {
+                tap,
+                bridge,
+                nic: Some(nic.id),
+            }));
         }
         let ports =
             bridge.and_then(|bridge| snapshot.bridge_named(bridge)).map(|bridge| bridge.ports.as_slice());
@@ -51,8 +55,9 @@ impl<'a> Existing<'a> {
             |port: &&Port| port.info.as_ref().is_some_and(|info| info.state == PortState::Forwarding);
         let others = ports.unwrap_or_default().iter().filter(forwards).map(|port| port.name);
         let others = others.filter(|name| !leashes.iter().any(|leash| leash.tap == *name));
-        let others =
-            bridge.map(|bridge| others.map(|tap| Leash { tap, bridge }).collect()).unwrap_or_default();
+        let others = bridge
+            .map(|bridge| others.map(|tap| Leash { tap, bridge, nic: None }).collect())
+            .unwrap_or_default();
         Ok(Self { snapshot, network, bridge, leashes, others, guests, verb })
     }
 
@@ -112,7 +117,7 @@ impl<'a> Existing<'a> {
             .leashes
             .iter()
             .chain(&self.others)
-            .filter_map(|leash| Some(Leash { tap: leash.tap, bridge: bridge_after? }))
+            .filter_map(|leash| Some(Leash { bridge: bridge_after?, ..*leash }))
             .collect();
         if !leashes.is_empty() {
             steps.push(enslave_step(leashes));
