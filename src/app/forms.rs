@@ -6,10 +6,12 @@ mod device;
 pub mod guest;
 mod lease;
 mod network;
+pub(in crate::app) mod network_more;
 mod nic;
 mod shim;
 
 use self::guest::On;
+pub use self::network_more::More;
 use super::form::Preview;
 use super::job::Planned;
 use crate::change::Refusal;
@@ -24,6 +26,8 @@ pub enum FormKind {
     NetworkNew(Mode),
     /// What can be changed of a network.
     NetworkEdit(NetworkId),
+    /// One of the rarely changed sides of a network.
+    NetworkMore(NetworkId, More),
     /// A network like one that is there.
     NetworkClone(NetworkId),
     /// A static lease of a network.
@@ -48,7 +52,7 @@ impl FormKind {
     pub fn is_there(self, snapshot: &Snapshot) -> bool {
         match self {
             Self::NetworkNew(_) | Self::BridgeNew(_) | Self::GuestNew(_) => true,
-            Self::NetworkEdit(id) | Self::NetworkClone(id) | Self::Lease(id) => {
+            Self::NetworkEdit(id) | Self::NetworkMore(id, _) | Self::NetworkClone(id) | Self::Lease(id) => {
                 snapshot.network(id).is_some()
             }
             Self::NicAdd(id) | Self::NicDevice(id) => snapshot.guest(id).is_some(),
@@ -143,6 +147,7 @@ impl Form {
         let (title, fields) = match kind {
             FormKind::NetworkNew(mode) => ("New network".to_owned(), network::fields(snapshot, mode)),
             FormKind::NetworkEdit(id) => network::edit_fields(snapshot, id)?,
+            FormKind::NetworkMore(id, more) => network_more::fields(snapshot, id, more)?,
             FormKind::NetworkClone(id) => network::clone_fields(snapshot, id)?,
             FormKind::Lease(id) => lease::fields(snapshot, id)?,
             FormKind::NicAdd(id) => nic::fields(snapshot, id)?,
@@ -174,6 +179,7 @@ impl Form {
         match self.kind {
             FormKind::NetworkNew(_) => network::plan(self, snapshot),
             FormKind::NetworkEdit(id) => network::plan_edit(self, snapshot, id),
+            FormKind::NetworkMore(id, more) => network_more::plan(self, snapshot, id, more),
             FormKind::NetworkClone(id) => network::plan_clone(self, snapshot, id),
             FormKind::Lease(id) => lease::plan(self, snapshot, id),
             FormKind::NicAdd(id) => nic::plan(self, snapshot, id),

@@ -2,7 +2,7 @@
 //! cannot be done, with the reason. Choosing a line plans it; nothing happens without a preview.
 
 use super::forms::guest::On;
-use super::forms::{FormKind, bridge};
+use super::forms::{FormKind, More, bridge};
 use super::job::{Job, Planned, ShimJob};
 use super::remedy;
 use super::rows::RowId;
@@ -12,7 +12,7 @@ use crate::change::shim::{self, ShimWant};
 use crate::change::splice::LinkState;
 use crate::change::{Power, Refusal, When, console, network, nic, power};
 use crate::doctor::{Finding, Remedy};
-use crate::model::{DomainId, IfName, NetworkId, NicId, Snapshot};
+use crate::model::{DomainId, IfName, Network, NetworkId, NicId, Snapshot};
 
 /// What a line of the menu does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -295,6 +295,7 @@ impl Lines<'_> {
         }
         self.add('e', "network: edit it", Deed::Form(FormKind::NetworkEdit(id)));
         self.add('l', "network: give a guest a static lease", Deed::Form(FormKind::Lease(id)));
+        self.more(network);
         self.add('c', "network: make another one like it", Deed::Form(FormKind::NetworkClone(id)));
         if network.autostart {
             let off = NetworkDeed::Autostart(Autostart::Off);
@@ -304,6 +305,31 @@ impl Lines<'_> {
         }
         self.add('v', "network: delete it", deed(NetworkDeed::Delete));
         Some(format!("network {}", network.name))
+    }
+
+    /// What is rarely changed, with the reason where its mode has no such thing.
+    fn more(&mut self, network: &Network) {
+        let own = network.owns_bridge();
+        let obstacle = |needs_bridge: bool| {
+            let what = "libvirt makes no bridge for it";
+            (needs_bridge && !own).then(|| format!("{what}: mode {}", network.forward().word()))
+        };
+        let hosts = network.current().map(|has| has.subnets.iter().any(|subnet| !subnet.hosts.is_empty()));
+        for (key, text, more, obstacle) in [
+            (
+                'k',
+                "network: take a static lease out…",
+                More::Leases,
+                (hosts != Some(true)).then(|| "it has none".to_owned()),
+            ),
+            ('n', "network: DNS names…", More::Names, obstacle(true)),
+            ('6', "network: IPv6 and other subnets…", More::Subnets, obstacle(true)),
+            ('b', "network: limits of its traffic…", More::Limits, obstacle(true)),
+            ('u', "network: port groups…", More::Portgroups, None),
+        ] {
+            let deed = Deed::Form(FormKind::NetworkMore(network.id, more));
+            self.items.push(Item { key, text: text.to_owned(), deed, obstacle });
+        }
     }
 
     fn bridge(&mut self, name: IfName) {

@@ -253,3 +253,63 @@ fn the_daemon_goes_and_comes(lab: &Lab, terminal: &mut Terminal) {
     nic_row(terminal, &["centos7", "running", source]);
     assert_eq!(master(lab), bridge, "{end}");
 }
+
+/// Opens a form from the menu of network default.
+fn form(terminal: &mut Terminal, letter: &str, title: &str) {
+    terminal.keys("4");
+    terminal.keys("a");
+    terminal.shows("network: DNS names");
+    terminal.keys(letter);
+    terminal.shows(&format!("{title} of network default"));
+}
+
+#[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
+fn names_limits_and_ipv6_of_a_network_by_keys() {
+    let lab = Lab::up("forms", &[]);
+    let mut terminal = open(&lab, &[]);
+    nic_row(&terminal, &["centos7", "running", "vnet0", "network default", "192.168.122.208 L"]);
+
+    form(&mut terminal, "n", "DNS names");
+    terminal.keys("192.168.122.9\tprinter,scanner");
+    terminal.shows("Live: no guest notices.");
+    terminal.keys("\r");
+    assert_eq!(ends(&terminal), ENDS[0]);
+    terminal.keys("\x1b");
+    for name in ["printer", "scanner"] {
+        let found = lab.guest("kvm1", "centos7", &format!("nslookup {name} 192.168.122.1"));
+        assert!(found.contains("192.168.122.9"), "{found}");
+    }
+
+    form(&mut terminal, "b", "Limits");
+    terminal.keys("1000,2000,512");
+    terminal.shows("lose the network for");
+    terminal.keys("\r");
+    assert_eq!(ends(&terminal), ENDS[0]);
+    terminal.keys("\x1b");
+    assert!(lab.run("kvm1", "virsh net-dumpxml default").contains("average='1000' peak='2000' burst='512'"));
+    let shaped = lab.run("kvm1", "tc class show dev virbr0");
+    assert!(shaped.contains("rate 8192Kbit") || shaped.contains("rate 8Mbit"), "{shaped}");
+
+    form(&mut terminal, "6", "Subnets");
+    terminal.shows("fd");
+    terminal.keys("\toff");
+    terminal.shows("lose the network for");
+    terminal.keys("\r");
+    assert_eq!(ends(&terminal), ENDS[0]);
+    terminal.keys("\x1b");
+    let host = lab.run("kvm1", "ip -6 -o addr show dev virbr0 scope global | awk '{print $4}'");
+    let host = host.trim().split('/').next().unwrap_or_default().to_owned();
+    assert!(host.starts_with("fd"), "{host}");
+    let net = host.trim_end_matches('1');
+    let got = format!(
+        "for n in $(seq 60); do ip -6 addr show eth0 | grep -q ' {net}' && exit 0; sleep 0.5; done; ip -6 addr; exit 1"
+    );
+    lab.guest("kvm1", "centos7", &got);
+    // The address is asked for by others before it is used.
+    let ping = format!("for n in $(seq 10); do ping -6 -c 1 -W 2 {host} && exit 0; sleep 1; done; exit 1");
+    lab.guest("kvm1", "centos7", &ping);
+    lab.guest("kvm1", "centos7", "! ping -6 -c 1 -W 2 2001:db8::1");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}

@@ -376,3 +376,26 @@ fn forms_in_the_smallest_terminal() {
         assert_snapshot!(format!("smallest_{name}"), picture(&app));
     }
 }
+
+#[test]
+fn the_small_forms_of_a_network() {
+    for size in [(120, 40), (80, 24)] {
+        let columns = size.0;
+        for (letter, typed, name) in [
+            ("k", "", "leases"),
+            ("n", "1 9 2 . 1 6 8 . 1 2 2 . 9 Tab p r i n t e r", "names"),
+            ("b", "1 0 0 0 , 2 0 0 0", "limits"),
+            ("u", "s l o w Tab Right Tab 5 0 0", "portgroups"),
+            ("6", "Tab o f f", "subnets"),
+        ] {
+            let mut app = app(size);
+            press(&mut app, "4 a");
+            press(&mut app, letter);
+            press(&mut app, typed);
+            assert_snapshot!(format!("network_{name}_{columns}"), picture(&app));
+        }
+        let mut app = app(size);
+        press(&mut app, "4 a");
+        assert_snapshot!(format!("network_menu_{columns}"), picture(&app));
+    }
+}

@@ -182,7 +182,7 @@ pub(super) fn plan_clone(form: &Form, snapshot: &Snapshot, id: NetworkId) -> Pla
 }
 
 /// What a field wants of a setting; `None` when it says what is there.
-fn setting<T: PartialEq>(said: Option<T>, now: Option<&T>) -> Option<Setting<T>> {
+pub(super) fn setting<T: PartialEq>(said: Option<T>, now: Option<&T>) -> Option<Setting<T>> {
     (said.as_ref() != now).then(|| said.map_or(Setting::Default, Setting::To))
 }
 
