@@ -219,6 +219,10 @@ fn remind() {
         let what = format!("{} {}: {}", escape(&plan.guest), plan.nic.mac, escape(&plan.title));
         complain(&format!("an earlier change ended half way ({what}); `virt-net undo` puts it right"));
     }
+    for left in Journal::peek().unfinished() {
+        let (what, network) = (escape(&left.words()).into_owned(), escape(&left.network).into_owned());
+        complain(&format!("{what}; `virt-net network repair {network}` puts it right"));
+    }
 }
 
 /// Writes to standard output; a reader that has gone (`| head`) is no error.

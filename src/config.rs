@@ -163,6 +163,12 @@ pub fn state_directory() -> PathBuf {
     user_directory("XDG_STATE_HOME", ".local/state")
 }
 
+/// Where changes of the host are noted: `/var/lib/virt-net` for root, else [`state_directory`].
+#[must_use]
+pub fn changes_directory() -> PathBuf {
+    if nix::unistd::geteuid().is_root() { PathBuf::from("/var/lib/virt-net") } else { state_directory() }
+}
+
 fn user_directory(variable: &str, below_home: &str) -> PathBuf {
     let base = std::env::var_os(variable).filter(|dir| !dir.is_empty()).map(PathBuf::from);
     base.unwrap_or_else(|| home().join(below_home)).join("virt-net")

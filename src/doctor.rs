@@ -7,6 +7,7 @@ mod address_on_port;
 mod bridge_lockout;
 mod bridge_nf_call;
 mod bridge_without_uplink;
+mod change_interrupted;
 mod device_next_boot;
 mod dnsmasq_dead;
 mod dual_default_route;
@@ -92,6 +93,12 @@ use Need::{Firewall, Kernel, Libvirt, Processes};
 
 /// All checks.
 pub const CHECKS: &[Check] = &[
+    check(
+        "change-interrupted",
+        &[Libvirt],
+        change_interrupted::check,
+        "a change of a network that was interrupted",
+    ),
     check(
         "nat-rules-missing",
         &[Libvirt, Kernel, Firewall],

@@ -20,6 +20,7 @@ pub mod rates;
 pub mod services;
 pub mod snapshot;
 pub mod topology;
+pub mod unfinished;
 
 pub use facts::{Facts, Health, SourceState};
 pub use guest::{Definition, DomainState, Guest, MacvtapMode, NicConfig, NicSource};

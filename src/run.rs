@@ -315,6 +315,10 @@ impl Session {
         if self.sources.updates.is_none() {
             return;
         }
+        for left in Journal::peek().unfinished() {
+            let text = format!("{}; d tells how it is put right", left.words());
+            let _ = self.events.send(Event::Message(text));
+        }
         for record in Journal::peek().half_done() {
             let plan = &record.plan;
             let text = format!(

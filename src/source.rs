@@ -12,6 +12,7 @@ pub mod probe;
 pub mod replay;
 pub mod services;
 pub mod supervise;
+pub mod unfinished;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,6 +1,8 @@
 //! WRITES its own files only: what is being changed, on disk before the first step, so that a crash or
 //! a lost terminal leaves a trace that the next start finds; and what was changed, for `undo`.
 
+pub mod networks;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -150,11 +152,7 @@ impl Journal {
     }
 
     fn directory() -> PathBuf {
-        if nix::unistd::geteuid().is_root() {
-            PathBuf::from("/var/lib/virt-net")
-        } else {
-            crate::config::state_directory()
-        }
+        crate::config::changes_directory()
     }
 
     /// In this directory.
@@ -274,21 +272,24 @@ impl Journal {
         self.directory.join(format!("{:015}-{}{serial}.json", record.begun.0, record.pid))
     }
 
-    /// Whole or not at all: a temporary file, flushed, then renamed.
     fn write(&self, record: &Record) -> Result<(), JournalError> {
         let path = self.path(record);
-        let temporary = path.with_extension("new");
         let text =
             serde_json::to_vec_pretty(record).map_err(std::io::Error::from).map_err(io("write", &path))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary).map_err(io("open", &temporary))?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(io("write", &temporary))?;
-        fs::rename(&temporary, &path).map_err(io("write", &path))?;
-        File::open(&self.directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(io("flush", &self.directory))
+        store(&path, &text)
     }
+}
+
+/// Whole or not at all: a temporary file, flushed, then renamed.
+fn store(path: &Path, text: &[u8]) -> Result<(), JournalError> {
+    let temporary = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&temporary).map_err(io("open", &temporary))?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(io("write", &temporary))?;
+    fs::rename(&temporary, path).map_err(io("write", path))?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("flush", directory))
 }
 
 fn io<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> JournalError + 'a {

@@ -22,7 +22,10 @@ pub(super) async fn run(command: &NetworkCommand, options: &SourceOptions) -> Re
         complain(&sentence);
         return Ok(ExitStatus::Failed);
     }
-    if let Some(sentence) = command.existing().and_then(|name| select::unknown_network(&snapshot, name)) {
+    // A deletion that was interrupted may have left nothing but its record.
+    let left = |name: &str| snapshot.services.unfinished.iter().any(|left| left.network == name);
+    let existing = command.existing().filter(|name| !left(name));
+    if let Some(sentence) = existing.and_then(|name| select::unknown_network(&snapshot, name)) {
         complain(&sentence);
         return Ok(ExitStatus::Usage);
     }

@@ -4,11 +4,12 @@
 use std::net::IpAddr;
 
 use roxmltree::Document;
+use serde::{Deserialize, Serialize};
 
 use super::network::{DhcpRange, NetworkDefinition};
 
 /// One element that comes or goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
     /// What kind of element.
     pub section: Section,
@@ -21,7 +22,7 @@ pub struct Update {
 }
 
 /// The sections of a network that libvirt updates live (`virNetworkUpdateSection`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Section {
     /// A static lease.
     DhcpHost,
@@ -34,7 +35,7 @@ pub enum Section {
 }
 
 /// What happens to an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpdateChange {
     /// It comes.
     Add,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::ids::Timestamp;
+use super::unfinished::Unfinished;
 
 /// One look at the host's programs; `None` where that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct ServiceFacts {
     pub dnsmasq: Option<Vec<Dnsmasq>>,
     /// Programs that manage links or firewall rules and run now, by process name.
     pub managers: Vec<String>,
+    /// Changes of networks that virt-net itself began and did not bring to an end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<Unfinished>,
 }
 
 impl ServiceFacts {

@@ -118,6 +118,7 @@ fn same_structure(a: &Facts, b: &Facts) -> bool {
         && (Arc::ptr_eq(&a.libvirt, &b.libvirt) || same_libvirt(a, b))
         && (Arc::ptr_eq(&a.firewall, &b.firewall) || same_rules(&a.firewall, &b.firewall))
         && (Arc::ptr_eq(&a.pci, &b.pci) || a.pci == b.pci)
+        && a.services.unfinished == b.services.unfinished
         && a.health == b.health
 }
 

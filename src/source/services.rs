@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::netlink::{self, Refresh};
-use super::{Update, Updates, now, supervise};
+use super::{Update, Updates, now, supervise, unfinished};
 use crate::model::services::{Dnsmasq, ServiceFacts, UdpSocket};
 
 /// Time between two looks at sockets and sysctls.
@@ -34,7 +34,9 @@ fn watch(updates: &Updates, kernel: &Refresh) {
     while !updates.is_closed() {
         let (udp, inodes) = sockets();
         let same_sockets = sent.as_ref().is_some_and(|(facts, before)| facts.udp == udp && *before == inodes);
-        if !same_sockets || Instant::now() >= processes_due {
+        let unfinished = unfinished::here();
+        let same_left = sent.as_ref().is_some_and(|(facts, _)| facts.unfinished == unfinished);
+        if !same_sockets || !same_left || Instant::now() >= processes_due {
             let facts = ServiceFacts { read_at: now(), ..with_processes(udp) };
             processes_due = Instant::now() + PROCESSES;
             let is_news = sent.as_ref().is_none_or(|(before, _)| {
@@ -61,7 +63,8 @@ pub fn read_once() -> ServiceFacts {
 }
 
 fn with_processes(udp: Option<Vec<UdpSocket>>) -> ServiceFacts {
-    let mut facts = ServiceFacts { udp, ..ServiceFacts::default() };
+    let unfinished = unfinished::here();
+    let mut facts = ServiceFacts { udp, unfinished, ..ServiceFacts::default() };
     // Where processes of others are hidden (hidepid), not seeing one says nothing.
     let visible = fs::read_to_string("/proc/1/comm").is_ok();
     let own = fs::read_link("/proc/self/ns/net").ok();

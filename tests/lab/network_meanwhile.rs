@@ -88,3 +88,54 @@ fn a_nic_that_was_plugged_elsewhere_meanwhile_stays_there() {
     assert!(process.wait().unwrap().success(), "{printed}");
     assert_eq!(lab.master(tap), "virbr0", "{printed}");
 }
+
+#[test]
+#[ignore = "needs root and the lab; assets/test runs it"]
+fn a_change_that_was_killed_is_told_and_put_right() {
+    let lab = Lab::up("killed", &[]);
+    let taps = || lab.run("kvm1", "ls /sys/class/net/virbr0/brif");
+    let xml = || lab.run("kvm1", "virsh net-dumpxml default --inactive");
+    let reaches =
+        || lab.guest("kvm1", "centos7", "ping -c 1 -W 2 192.168.122.1 >/dev/null && echo yes || echo no");
+    let (taps_before, xml_before) = (taps(), xml());
+    let kill_at = |step: &str, arguments: &str| {
+        let pause = if step == "put" { "enslave" } else { step };
+        let script = format!(
+            "VIRT_NET_TEST_PAUSE={pause}:60000 virt-net {arguments} --yes >/tmp/out 2>&1 & pid=$!
+            for n in $(seq 300); do grep -q '\"step\": \"{step} ' /var/lib/virt-net/networks/*.json 2>/dev/null && break; sleep 0.1; done
+            kill -9 $pid; wait $pid; cat /tmp/out"
+        );
+        lab.run("kvm1", &script)
+    };
+    let repaired = || {
+        let printed = lab.run("kvm1", "virt-net network repair default --yes 2>&1");
+        assert!(printed.contains("verified"), "{printed}");
+        assert_eq!(lab.run("kvm1", "virt-net show networks 2>&1 >/dev/null"), "");
+        assert_eq!((taps(), xml()), (taps_before.clone(), xml_before.clone()), "{printed}");
+        assert_eq!(reaches().trim(), "yes", "{printed}");
+        printed
+    };
+
+    // Between stop and start: the definition is the new one, the network is down, every guest is off.
+    kill_at("start", "network edit default --mtu 1400");
+    assert_ne!(xml(), xml_before);
+    assert_eq!(reaches().trim(), "no");
+    let told = lab.run("kvm1", "virt-net show networks 2>&1 >/dev/null");
+    assert!(told.contains("edit network default was interrupted at step 3 of 4"), "{told}");
+    assert!(told.contains("virt-net network repair default"), "{told}");
+    let found = lab.run("kvm1", "virt-net doctor 2>&1 || true");
+    assert!(found.contains("edit network default was interrupted"), "{found}");
+    assert!(repaired().contains("The definition and the state from before come back"));
+
+    // It runs already with the new definition, and its taps are on no bridge.
+    kill_at("put", "network edit default --mtu 1400");
+    let printed = repaired();
+    assert!(printed.contains("interrupted at step 4 of 4"), "{printed}");
+    assert!(!lab.run("kvm1", "ip link show virbr0").contains("mtu 1400"));
+
+    // A restart changes no definition: only the taps come back.
+    kill_at("put", "network restart default");
+    assert_eq!(reaches().trim(), "no");
+    let printed = repaired();
+    assert!(printed.contains("Its definition was not to change"), "{printed}");
+}

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use virt_net::app::{App, Code, Effect, Event, Key, Overlay, Pane, RowId, remedy, update};
+use virt_net::change::network::{self, Edit, NetworkWant, Setting};
 use virt_net::doctor::{CHECKS, Finding, Report, Severity, Subject, examine};
 use virt_net::model::facts::Recording;
 use virt_net::model::firewall::{
@@ -14,10 +15,57 @@ use virt_net::model::kernel::{Address, BridgeInfo, FdbEntry, Link, LinkKind, Rou
 use virt_net::model::network::{Lease, NetworkDefinition};
 use virt_net::model::rates::History;
 use virt_net::model::services::{Dnsmasq, ServiceFacts, UdpSocket};
+use virt_net::model::unfinished::Unfinished;
 use virt_net::model::{
     Definition, DomainState, Facts, ForwardMode, IfIndex, IfName, MacvtapMode, Snapshot, SourceState,
     Timestamp, topology,
 };
+
+/// A change of network default whose process is gone.
+fn interrupted_edit() -> Unfinished {
+    let snapshot = topology::join(host(), Arc::default(), None);
+    let mtu = Some(Setting::To(1400));
+    let edit = Box::new(Edit { mtu, ..Edit::default() });
+    let want = NetworkWant::Edit { name: "default".to_owned(), edit };
+    let plan = network::plan(&snapshot, &want).unwrap();
+    Unfinished {
+        begun: Timestamp(1),
+        pid: 4711,
+        process_began: 1,
+        network: "default".to_owned(),
+        title: plan.title.clone(),
+        step: plan.steps[2].text.clone(),
+        at: 2,
+        steps: plan.steps.len(),
+        failed: None,
+        plan: serde_json::to_string(&plan).unwrap(),
+    }
+}
+
+#[test]
+fn an_interrupted_edit_is_put_right_by_the_definition_from_before() {
+    let mut facts = host();
+    Arc::make_mut(&mut facts.services).unfinished.push(interrupted_edit());
+    let repair = |facts: &Facts| {
+        let snapshot = topology::join(facts.clone(), Arc::default(), None);
+        network::plan(&snapshot, &NetworkWant::Repair { name: "default".to_owned() }).unwrap()
+    };
+    let words = |plan: &network::NetworkPlan| -> Vec<&str> {
+        plan.steps.iter().map(|step| step.action.word()).collect()
+    };
+    // It may have been started with the new definition, so it restarts with the old one.
+    assert_eq!(words(&repair(&facts)), ["stop", "start", "enslave"]);
+    // Killed while it was stopped, with the new definition in place.
+    let libvirt = Arc::make_mut(&mut facts.libvirt);
+    let default = libvirt.networks.iter_mut().find(|network| network.name == "default").unwrap();
+    let old = default.next.clone().unwrap();
+    let new = old.xml.replace("</name>", "</name><mtu size='1400'/>");
+    (default.active, default.live, default.next) = (false, None, NetworkDefinition::parse(&new).ok());
+    let plan = repair(&facts);
+    assert_eq!(words(&plan), ["define", "start", "enslave"]);
+    assert_eq!(plan.after.as_deref(), Some(&*old.xml));
+    assert!(plan.mends.is_some());
+}
 
 /// The recorded host with its programs as they ran.
 fn host() -> Facts {
@@ -31,6 +79,7 @@ fn host() -> Facts {
         ]),
         dnsmasq: Some(vec![Dnsmasq { pid: 168, network: "default".to_owned() }]),
         managers: Vec::new(),
+        ..ServiceFacts::default()
     });
     facts
 }
@@ -247,6 +296,13 @@ const CASES: &[Case] = &[
             (services.dnsmasq, services.udp) = (Some(Vec::new()), Some(Vec::new()));
         },
         &["DHCP on 192.168.122.1/24", "default.conf", "UDP 192.168.122.1:53"],
+        Itself,
+    ),
+    case(
+        "change-interrupted",
+        Error,
+        |facts| Arc::make_mut(&mut facts.services).unfinished.push(interrupted_edit()),
+        &["process 4711", "network default runs"],
         Itself,
     ),
     case(

@@ -168,7 +168,7 @@ fn edit(
                     "" => {}
                     "off" => subnet.dhcp = None,
                     _ => {
-                        subnet.dhcp = form.parsed::<DhcpRange>("dhcp", "two addresses as FROM-TO, or off")?
+                        subnet.dhcp = form.parsed::<DhcpRange>("dhcp", "two addresses as FROM-TO, or off")?;
                     }
                 }
                 edit.subnets = vec![subnet];

@@ -17,12 +17,14 @@ use tokio::time::sleep;
 pub(super) use self::links::may_be_changed as may_change_links;
 use self::writer::Writer;
 use crate::change::Refusal;
+use crate::change::journal::networks::{self, NetworkRecord};
 use crate::change::journal::{Journal, JournalError, Lock};
 use crate::change::network::{Action, NetworkPlan, NetworkStep};
 use crate::model::IfName;
 use crate::model::kernel::KernelFacts;
 use crate::model::network::NetworkDefinition;
 use crate::model::network_update::{Update, UpdateChange};
+use crate::source;
 use crate::source::libvirt::{Autostart, Connection, ErrorKind, LibvirtError, NetworkHandle, Scope};
 use crate::source::netlink::{self, NetlinkError};
 
@@ -113,8 +115,9 @@ pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkPr
         let reason = "putting taps on a bridge needs the right CAP_NET_ADMIN".to_owned();
         return refused(reason, "run as root");
     }
-    let _locks = match Journal::open().and_then(|journal| locks(&journal, plan)) {
-        Ok(locks) => locks,
+    let opened = Journal::open().and_then(|journal| Ok((locks(&journal, plan)?, journal)));
+    let (_locks, journal) = match opened {
+        Ok(opened) => opened,
         Err(error) => return refused(error.to_string(), "free it and try again"),
     };
     if let Some(reason) = room::lacking(uri) {
@@ -124,19 +127,24 @@ pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkPr
     if let Err(refusal) = change.still_as_previewed().await {
         return NetworkOutcome::Refused(refusal);
     }
-    for (position, step) in plan.steps.iter().enumerate() {
-        let begun = Instant::now();
-        #[cfg(debug_assertions)]
-        super::pause::before_action(step.action.word()).await;
-        let result = change.act(&step.action).await.map_err(|trouble| trouble.to_string());
-        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let _ = tell.send(NetworkProgress { text: step.text.clone(), result: result.clone(), millis });
-        if let Err(why) = result {
-            // The step that failed may have done half of its work: its own way back comes first.
-            return change.back(plan.steps.get(..=position).unwrap_or_default(), why).await;
+    // What puts an interrupted change right leaves that one's record until it is done.
+    let mut record = None;
+    if plan.mends.is_none() {
+        match journal.begin_network(plan, source::now()) {
+            Ok(begun) => record = Some(begun),
+            Err(error) => return refused(error.to_string(), "make room, or make it writable, and try again"),
         }
     }
-    NetworkOutcome::Verified
+    let outcome = change.steps(&mut record, tell).await;
+    match (&outcome, record) {
+        (NetworkOutcome::Failed { why, state }, Some(record)) => record.fail(&format!("{why}; {state}")),
+        (_, Some(record)) => record.clear(),
+        (_, None) => {}
+    }
+    if outcome == NetworkOutcome::Verified && networks::settles(plan) {
+        journal.settle_network(&plan.network);
+    }
+    outcome
 }
 
 /// The networks, and every guest whose tap is put back: no other virt-net plugs it elsewhere meanwhile.
@@ -154,6 +162,31 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
+    async fn steps(
+        &mut self,
+        record: &mut Option<NetworkRecord>,
+        tell: &UnboundedSender<NetworkProgress>,
+    ) -> NetworkOutcome {
+        let plan = self.plan;
+        for (position, step) in plan.steps.iter().enumerate() {
+            let begun = Instant::now();
+            let noted = record.as_mut().map_or(Ok(()), |record| record.step(position, &step.text));
+            #[cfg(debug_assertions)]
+            super::pause::before_action(step.action.word()).await;
+            let result = match noted {
+                Ok(()) => self.act(&step.action).await.map_err(|trouble| trouble.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let _ = tell.send(NetworkProgress { text: step.text.clone(), result: result.clone(), millis });
+            if let Err(why) = result {
+                // The step that failed may have done half of its work: its own way back comes first.
+                return self.back(plan.steps.get(..=position).unwrap_or_default(), why).await;
+            }
+        }
+        NetworkOutcome::Verified
+    }
+
     async fn still_as_previewed(&mut self) -> Result<(), Refusal> {
         let refuse = |reason: String, way_out: &str| Refusal {
             what: self.plan.title.clone(),

@@ -2,10 +2,12 @@
 
 mod existing;
 mod lease;
+mod mend;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use self::existing::Existing;
 use super::check;
@@ -16,7 +18,7 @@ use crate::change::Refusal;
 use crate::change::target::quote;
 use crate::model::network::NetworkDefinition;
 use crate::model::network_update::Update;
-use crate::model::{IfName, Mac, MacvtapMode, NetworkId, NicId, Snapshot};
+use crate::model::{IfName, Mac, MacvtapMode, NetworkId, NicId, Snapshot, Timestamp};
 
 /// What somebody wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +115,7 @@ pub struct StaticLease {
 }
 
 /// A tap and the bridge it must be on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leash {
     /// The tap.
     pub tap: IfName,
@@ -124,7 +126,7 @@ pub struct Leash {
 }
 
 /// What libvirt keeps for a running network beside its bridge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Services {
     /// It has a DHCP server.
     pub dhcp: bool,
@@ -133,7 +135,7 @@ pub struct Services {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Gives libvirt this definition.
     Define(String),
@@ -179,7 +181,7 @@ impl Action {
 }
 
 /// A step and its way back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkStep {
     /// What is done.
     pub action: Action,
@@ -191,7 +193,7 @@ pub struct NetworkStep {
 
 /// Everything that will be done. Made by [`plan`]; applied as it is.
 #[must_use]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkPlan {
     /// What it is called on the screen: `restart network default`.
     pub title: String,
@@ -209,6 +211,8 @@ pub struct NetworkPlan {
     pub after: Option<String>,
     /// In order.
     pub steps: Vec<NetworkStep>,
+    /// When the change began that was interrupted and is put right by this one.
+    pub mends: Option<Timestamp>,
     /// What people will notice.
     pub consequences: Vec<String>,
     /// The same with virsh, as shell lines to read.
@@ -229,7 +233,10 @@ pub fn plan(snapshot: &Snapshot, want: &NetworkWant) -> Result<NetworkPlan, Refu
         NetworkWant::Start { name } => Existing::find(snapshot, "start", name)?.start(),
         NetworkWant::Stop { name } => Existing::find(snapshot, "stop", name)?.stop(),
         NetworkWant::Restart { name } => Existing::find(snapshot, "restart", name)?.restart(),
-        NetworkWant::Repair { name } => Existing::find(snapshot, "repair", name)?.repair(),
+        NetworkWant::Repair { name } => match mend::plan(snapshot, name) {
+            Some(plan) => Ok(plan),
+            None => Existing::find(snapshot, "repair", name)?.repair(),
+        },
         NetworkWant::Lease { name, lease } => {
             Existing::find(snapshot, "add a static lease to", name)?.lease(lease)
         }
@@ -281,6 +288,7 @@ fn create_plan(
                 text: "start it with the daemon from now on".to_owned(),
             },
         ],
+        mends: None,
         consequences,
         commands: vec![
             format!("cat >network.xml <<'XML'\n{xml}XML"),

@@ -121,8 +121,8 @@ pub(super) async fn enslave(
         sleep(Duration::from_millis(100)).await;
     }
     let left = give_back(writer, network, leashes).await?;
-    let told: String = left.iter().map(|words| format!("; {words}")).collect();
-    Ok(format!("the kernel has {} there, forwarding{told}", wanted.len()))
+    let there = format!("the kernel has {} there, forwarding", wanted.len());
+    Ok([there].into_iter().chain(left).collect::<Vec<_>>().join("; "))
 }
 
 /// A NIC that left between libvirt's word and the kernel's: its tap goes where libvirt has it. Who has left.

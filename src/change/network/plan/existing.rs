@@ -20,11 +20,11 @@ pub(super) struct Existing<'a> {
     /// The bridge that libvirt makes for it.
     bridge: Option<IfName>,
     /// Taps of running guests on that bridge, as libvirt has them.
-    leashes: Vec<Leash>,
+    pub(super) leashes: Vec<Leash>,
     /// What else is on that bridge and forwards there, put by somebody: a container's link, a NIC.
-    others: Vec<Leash>,
+    pub(super) others: Vec<Leash>,
     /// The guests behind the taps.
-    guests: Vec<String>,
+    pub(super) guests: Vec<String>,
     verb: &'static str,
 }
 
@@ -94,6 +94,7 @@ impl<'a> Existing<'a> {
             before: definition.clone(),
             after: definition,
             steps: Vec::new(),
+            mends: None,
             consequences: Vec::new(),
             commands: Vec::new(),
         }
