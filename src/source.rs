@@ -9,6 +9,7 @@ pub mod netlink;
 pub mod packets;
 pub mod pci;
 pub mod probe;
+pub mod process;
 pub mod replay;
 pub mod services;
 pub mod supervise;

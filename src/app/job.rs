@@ -3,7 +3,8 @@
 
 use crate::change::apply::network::NetworkProgress;
 use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
-use crate::change::bridge::{BridgePlan, BridgeWant, Lasting, by_hand};
+use crate::change::bridge::picture::Row;
+use crate::change::bridge::{BridgePlan, BridgeWant, FileChange, Lasting, by_hand};
 use crate::change::host::HostPlan;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
@@ -272,10 +273,7 @@ fn of_many(many: &Many) -> Preview {
 }
 
 fn of_network(plan: &NetworkPlan) -> Preview {
-    let edit = Edit {
-        before: plan.before.clone().unwrap_or_default(),
-        after: plan.after.clone().unwrap_or_default(),
-    };
+    let edit = Edit::of(plan.before.as_deref(), plan.after.as_deref());
     Preview {
         risks: Vec::new(),
         consequences: plan.consequences.clone(),
@@ -316,21 +314,23 @@ fn of_bridge(job: &BridgeJob) -> Preview {
         consequences.push(plan.owner.clone());
         consequences.extend(plan.consequences.iter().cloned());
     }
-    let dash = |text: &String| if text.is_empty() { "–".to_owned() } else { text.clone() };
-    consequences.extend(
-        plan.picture.iter().map(|row| format!("{}: {} → {}", row.what, dash(&row.before), dash(&row.after))),
-    );
-    let edit = |file: crate::change::bridge::FileChange| {
-        let edit = Edit { before: file.before.unwrap_or_default(), after: file.after.unwrap_or_default() };
-        (file.path.display().to_string(), edit)
-    };
+    consequences.extend(plan.picture.iter().map(of_row));
     Preview {
         risks: plan.risk.into_iter().collect(),
         consequences,
-        edits: plan.lasting.into_iter().map(edit).collect(),
+        edits: plan.lasting.iter().map(of_file).collect(),
         commands: by_hand::commands(&job.plan),
         call: None,
     }
+}
+
+fn of_row(row: &Row) -> String {
+    let dash = |text: &String| if text.is_empty() { "–".to_owned() } else { text.clone() };
+    format!("{}: {} → {}", row.what, dash(&row.before), dash(&row.after))
+}
+
+fn of_file(file: &FileChange) -> (String, Edit) {
+    (file.path.display().to_string(), Edit::of(file.before.as_deref(), file.after.as_deref()))
 }
 
 fn shim_steps(plan: &ShimPlan) -> Vec<JobStep> {
@@ -353,18 +353,11 @@ fn of_shim(job: &ShimJob) -> Preview {
         let later = "the files of whoever configures the NIC are shown before anything is done";
         consequences.push(later.to_owned());
     }
-    let dash = |text: &String| if text.is_empty() { "–".to_owned() } else { text.clone() };
-    consequences.extend(
-        plan.picture.iter().map(|row| format!("{}: {} → {}", row.what, dash(&row.before), dash(&row.after))),
-    );
-    let edit = |file: &crate::change::bridge::FileChange| {
-        let side = |text: &Option<String>| text.clone().unwrap_or_default();
-        (file.path.display().to_string(), Edit { before: side(&file.before), after: side(&file.after) })
-    };
+    consequences.extend(plan.picture.iter().map(of_row));
     Preview {
         risks: Vec::new(),
         consequences,
-        edits: plan.lasting.iter().map(edit).collect(),
+        edits: plan.lasting.iter().map(of_file).collect(),
         commands: plan.commands.clone(),
         call: None,
     }

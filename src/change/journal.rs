@@ -2,6 +2,7 @@
 //! a lost terminal leaves a trace that the next start finds; and what was changed, for `undo`.
 
 pub mod networks;
+pub(super) mod whole;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -16,6 +17,7 @@ use thiserror::Error;
 use super::plan::Plan;
 use crate::model::Timestamp;
 use crate::model::ids::DomainId;
+use crate::source::process;
 
 /// Why the journal cannot be kept; without it nothing is changed.
 #[derive(Debug, Error)]
@@ -100,27 +102,14 @@ impl Record {
     }
 
     fn is_alive(&self) -> bool {
-        let same_boot = self.boot.is_empty() || self.boot == boot();
-        let same_process = match (self.started, started(self.pid)) {
+        let same_boot = self.boot.is_empty() || self.boot == process::boot();
+        let same_process = match (self.started, process::began(self.pid)) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(then), Some(now)) => then == now,
         };
         same_boot && same_process
     }
-}
-
-fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-/// When a process was started, in clock ticks since the boot (field 22 of `/proc/PID/stat`); `None` when it
-/// is gone. Its name, in parentheses, may hold anything.
-fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// The directory of records.
@@ -142,17 +131,13 @@ impl Journal {
     /// # Errors
     /// The directory cannot be made.
     pub fn open() -> Result<Self, JournalError> {
-        Self::at(&Self::directory())
+        Self::at(&crate::config::changes_directory())
     }
 
     /// Looks at the records that there are; makes nothing.
     #[must_use]
     pub fn peek() -> Self {
-        Self { directory: Self::directory() }
-    }
-
-    fn directory() -> PathBuf {
-        crate::config::changes_directory()
+        Self { directory: crate::config::changes_directory() }
     }
 
     /// In this directory.
@@ -212,8 +197,8 @@ impl Journal {
             begun: now,
             pid,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            boot: boot(),
-            started: started(pid),
+            boot: process::boot(),
+            started: process::began(pid),
             plan: plan.clone(),
             state: State::Running,
         };
@@ -280,16 +265,8 @@ impl Journal {
     }
 }
 
-/// Whole or not at all: a temporary file, flushed, then renamed.
 fn store(path: &Path, text: &[u8]) -> Result<(), JournalError> {
-    let temporary = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&temporary).map_err(io("open", &temporary))?;
-    file.write_all(text).and_then(|()| file.sync_all()).map_err(io("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(io("write", path))?;
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("flush", directory))
+    whole::replace(path, text).map_err(|(operation, path, error)| JournalError::Io { operation, path, error })
 }
 
 fn io<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> JournalError + 'a {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 pub use self::evidence::{Evidence, Question};
-use super::target::{self, Target, quote};
+use super::target::{self, Target, line};
 use super::{Refusal, Step, StepId};
 use crate::model::Snapshot;
 
@@ -118,8 +118,7 @@ impl GuestPlan {
     /// The call as a shell line to read; never run. May be hostile text.
     #[must_use]
     pub fn line(&self) -> String {
-        let words: Vec<String> = self.command.iter().map(|word| quote(&word.to_string_lossy())).collect();
-        words.join(" ")
+        line(self.command.iter().map(|word| word.to_string_lossy()))
     }
 }
 

@@ -156,6 +156,12 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// Of texts that need not be there.
+    #[must_use]
+    pub fn of(before: Option<&str>, after: Option<&str>) -> Self {
+        Self { before: before.unwrap_or_default().to_owned(), after: after.unwrap_or_default().to_owned() }
+    }
+
     /// `None` when nothing would change.
     pub(super) fn between(before: impl Into<String>, after: impl Into<String>) -> Option<Self> {
         let (before, after) = (before.into(), after.into());

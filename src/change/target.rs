@@ -421,6 +421,12 @@ pub fn quote(text: &str) -> String {
     }
 }
 
+/// A call as a shell line, to be shown.
+#[must_use]
+pub fn line<'a>(words: impl IntoIterator<Item = impl Into<std::borrow::Cow<'a, str>>>) -> String {
+    words.into_iter().map(|word| quote(&word.into())).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether a bridge leads out of the host.
 pub(super) fn leads_out(bridge: &Bridge) -> bool {
     bridge.ports.iter().any(|port| port.role == PortRole::Uplink)

@@ -124,10 +124,7 @@ fn text(plan: &NetworkPlan) -> String {
     }
     if plan.before != plan.after {
         out.push_str("definition\n");
-        let edit = crate::change::Edit {
-            before: plan.before.clone().unwrap_or_default(),
-            after: plan.after.clone().unwrap_or_default(),
-        };
+        let edit = crate::change::Edit::of(plan.before.as_deref(), plan.after.as_deref());
         out.push_str(&preview::diff(&edit));
     }
     out.push_str("the same by hand\n");

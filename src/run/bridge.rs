@@ -42,14 +42,18 @@ impl Session {
     /// The same for a shim.
     pub(super) fn plan_shim(&self, job: ShimJob) {
         let snapshot = self.sources.snapshots.borrow().clone();
-        let evidence = if self.sources.updates.is_some() {
-            apply::shim::evidence(&snapshot, &job.want)
-        } else {
-            shim::ShimEvidence::default()
-        };
-        let planned = shim::plan::plan(&snapshot, &evidence, &job.want);
-        let planned = planned.map(|plan| Job::from(ShimJob { plan, draft: Draft::No, ..job }));
-        let _ = self.events.send(Event::Planned(Box::new(planned)));
+        let is_live = self.sources.updates.is_some();
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            let evidence = if is_live {
+                apply::shim::evidence(&snapshot, &job.want)
+            } else {
+                shim::ShimEvidence::default()
+            };
+            let planned = shim::plan::plan(&snapshot, &evidence, &job.want);
+            let planned = planned.map(|plan| Job::from(ShimJob { plan, draft: Draft::No, ..job }));
+            let _ = events.send(Event::Planned(Box::new(planned)));
+        });
     }
 
     /// Hands the operator's answer to the agent.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::process;
 use crate::config;
 use crate::model::unfinished::Unfinished;
 
@@ -39,16 +40,5 @@ pub fn files(directory: &Path) -> Vec<(PathBuf, Unfinished)> {
 /// The change is under way: it has not failed, and its process is there.
 #[must_use]
 pub fn runs(noted: &Unfinished) -> bool {
-    noted.failed.is_none()
-        && Path::new(&format!("/proc/{}", noted.pid)).exists()
-        && process_began(noted.pid) == noted.process_began
-}
-
-/// When the process began, in the kernel's ticks since the boot: tells it from a later one with its number.
-#[must_use]
-pub fn process_began(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name in parentheses may hold anything; `starttime` is the 20th field behind it.
-    let behind = stat.rsplit_once(')').map(|(_, behind)| behind).unwrap_or_default();
-    behind.split_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()).unwrap_or_default()
+    noted.failed.is_none() && process::began(noted.pid) == Some(noted.process_began)
 }

@@ -16,7 +16,7 @@ use virt_net::source::{Update, netlink};
 
 use crate::lab::Lab;
 use crate::netlink::{in_namespace, run};
-use crate::pty::Terminal;
+use crate::screen;
 
 /// Everything that a change of a bridge may touch; what only counts or ages is left out.
 const STATE: &str = "ip -d -o link | sed 's/ state [A-Z]*//; s/bridge_id.*//; s/[a-z_]*timer *[0-9.]*//g; s/ageing_time [0-9]*//'; ip -4 -o address; \
@@ -371,10 +371,8 @@ fn refusals(lab: &Lab, create: &str) {
 /// Somebody gives the NIC an address while the preview is read: it is not what was agreed to.
 fn changed_since_the_preview(lab: &Lab) {
     let links = "ip -o link | grep -c . ; ip -4 -o address show dev eth0 | grep -o 'inet [0-9./]*'";
-    let mut command = portable_pty::CommandBuilder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
-    command.args("exec kvm1 -- virt-net bridge create br7 --port eth0 --confirm 20s".split(' '));
-    command.env("VIRT_NET_LAB", lab.instance());
-    let mut terminal = Terminal::start(120, 60, command);
+    let create: Vec<&str> = "virt-net bridge create br7 --port eth0 --confirm 20s".split(' ').collect();
+    let mut terminal = screen::terminal(lab, &create);
     terminal.shows("Do it?");
     lab.run("kvm1", "ip address add 10.0.77.7/32 dev eth0");
     let before = lab.run("kvm1", links);

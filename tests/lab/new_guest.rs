@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use portable_pty::CommandBuilder;
 use serde_json::Value;
 
 use crate::lab::Lab;
 use crate::pty::Terminal;
+use crate::screen;
 
 /// Small enough for an emulated guest, and nobody's screen.
 const SMALL: &str = "--memory 128 --vcpus 1 --graphics none --virt-type qemu --os generic";
@@ -18,16 +18,7 @@ const FREEZE: &str = "until pkill -STOP -f 'virt-instal[l] --connect'; do sleep 
 const RUN: Duration = Duration::from_secs(90);
 
 fn open(lab: &Lab, arguments: &[&str]) -> Terminal {
-    let mut command = CommandBuilder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
-    command.args(["exec", "kvm1", "--", "virt-net"]);
-    command.args(arguments);
-    command.env("VIRT_NET_LAB", lab.instance());
-    for (variable, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8")] {
-        command.env(variable, value);
-    }
-    command.env_remove("NO_COLOR");
-    command.env_remove("LC_ALL");
-    Terminal::start(120, 40, command)
+    screen::terminal(lab, &[&["virt-net"], arguments].concat())
 }
 
 /// All that virt-install could leave: guests, pools, files.

@@ -13,11 +13,11 @@ const MAC: &str = "52:54:00:aa:fc:1c";
 const ENDS: [&str; 4] =
     ["verified by the kernel", "everything is as it was", "nothing was changed", "failed, and not put back"];
 
-fn open(lab: &Lab, environment: &[&str]) -> Terminal {
+/// A terminal on kvm1 in which this runs.
+pub(crate) fn terminal(lab: &Lab, call: &[&str]) -> Terminal {
     let mut command = CommandBuilder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab"));
-    command.args(["exec", "kvm1", "--", "env"]);
-    command.args(environment);
-    command.arg("virt-net");
+    command.args(["exec", "kvm1", "--"]);
+    command.args(call);
     command.env("VIRT_NET_LAB", lab.instance());
     for (variable, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8")] {
         command.env(variable, value);
@@ -25,6 +25,10 @@ fn open(lab: &Lab, environment: &[&str]) -> Terminal {
     command.env_remove("NO_COLOR");
     command.env_remove("LC_ALL");
     Terminal::start(120, 40, command)
+}
+
+fn open(lab: &Lab, environment: &[&str]) -> Terminal {
+    terminal(lab, &[&["env"], environment, &["virt-net"]].concat())
 }
 
 /// Waits until the NIC's row has all of these cells, and no box lies over it.

@@ -17,16 +17,16 @@ use virt_net::model::kernel::LinkKind;
 use virt_net::model::rates::History;
 use virt_net::model::{IfName, MacvtapMode, Snapshot, Timestamp, topology};
 
-fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     let recording: Recording = serde_json::from_str(include_str!("../fixtures/kvm1.json")).unwrap();
     recording.frames.into_iter().next().unwrap()
 }
 
-fn host(facts: Facts) -> Snapshot {
+pub(crate) fn host(facts: Facts) -> Snapshot {
     topology::join(facts, Arc::new(History::default()), None)
 }
 
-fn name(text: &str) -> IfName {
+pub(crate) fn name(text: &str) -> IfName {
     text.parse().unwrap()
 }
 

@@ -9,25 +9,13 @@ use virt_net::change::Refusal;
 use virt_net::change::bridge::Lasting;
 use virt_net::change::bridge::persist::{Backend, Owner, Text};
 use virt_net::change::shim::{ShimEvidence, ShimPlan, ShimStep, ShimWant, plan};
-use virt_net::model::facts::{Facts, Recording};
+use virt_net::model::facts::Facts;
 use virt_net::model::kernel::{Link, LinkKind, Route};
-use virt_net::model::rates::History;
-use virt_net::model::{IfIndex, IfName, MacvtapMode, Snapshot, topology};
+use virt_net::model::{IfIndex, MacvtapMode};
+
+use crate::bridge::{facts, host, name};
 
 const SHIM: IfIndex = IfIndex(900);
-
-fn facts() -> Facts {
-    let recording: Recording = serde_json::from_str(include_str!("../fixtures/kvm1.json")).unwrap();
-    recording.frames.into_iter().next().unwrap()
-}
-
-fn host(facts: Facts) -> Snapshot {
-    topology::join(facts, Arc::new(History::default()), None)
-}
-
-fn name(text: &str) -> IfName {
-    text.parse().unwrap()
-}
 
 fn create(to: &[&str], addresses: &[&str], persist: Lasting) -> ShimWant {
     let net = |text: &&str| {

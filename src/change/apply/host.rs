@@ -44,17 +44,27 @@ enum Trouble {
     Unproven,
 }
 
+/// What the kernel has before a change of it, for one who may make it.
+pub(super) async fn before(what: &str) -> Result<KernelFacts, Refusal> {
+    let refuse = |reason: String, way_out: &str| Refusal {
+        what: what.to_owned(),
+        reason,
+        way_out: way_out.to_owned(),
+    };
+    if !may_change_links() {
+        return Err(refuse("it needs the right CAP_NET_ADMIN".to_owned(), "run as root"));
+    }
+    netlink::read_once().await.map_err(|error| refuse(error.to_string(), "try again"))
+}
+
 /// Applies the plan.
 pub async fn run(plan: &HostPlan, tell: &UnboundedSender<NetworkProgress>) -> Outcome {
     let refused = |reason: String, way_out: &str| {
         Outcome::Refused(Refusal { what: plan.title.clone(), reason, way_out: way_out.to_owned() })
     };
-    if !may_change_links() {
-        return refused("it needs the right CAP_NET_ADMIN".to_owned(), "run as root");
-    }
-    let before = match netlink::read_once().await {
+    let before = match before(&plan.title).await {
         Ok(before) => before,
-        Err(error) => return refused(error.to_string(), "try again"),
+        Err(refusal) => return Outcome::Refused(refusal),
     };
     if holds(&before, &plan.want) {
         return refused("it is so already".to_owned(), "nothing to do");
@@ -101,16 +111,12 @@ impl Change {
         let begun = Instant::now();
         loop {
             let now = netlink::read_once().await?;
-            if holds(&now, want) && self.not_moved(&now, want).is_none() {
+            let not_moved = self.not_moved(&now, want);
+            if holds(&now, want) && not_moved.is_none() {
                 break;
             }
-            if begun.elapsed() > KERNEL
-                && let Some(address) = self.not_moved(&now, want)
-            {
-                return Err(Trouble::NotMoved(address));
-            }
             if begun.elapsed() > KERNEL {
-                return Err(Trouble::Unproven);
+                return Err(not_moved.map_or(Trouble::Unproven, Trouble::NotMoved));
             }
             sleep(Duration::from_millis(50)).await;
         }

@@ -12,8 +12,8 @@ use thiserror::Error;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-use super::Outcome;
-use super::network::{NetworkProgress, may_change_links};
+use super::network::NetworkProgress;
+use super::{Outcome, host};
 use crate::change::bridge::files::{self, FileError};
 use crate::change::plan::Refusal;
 use crate::change::shim::{After, PROOF, ShimPlan, ShimStep, file_words, is_shim, routes_by};
@@ -62,12 +62,9 @@ pub async fn run(plan: &ShimPlan, tell: &UnboundedSender<NetworkProgress>) -> Ou
     let refused = |reason: String, way_out: &str| {
         Outcome::Refused(Refusal { what: plan.title.clone(), reason, way_out: way_out.to_owned() })
     };
-    if !may_change_links() {
-        return refused("it needs the right CAP_NET_ADMIN".to_owned(), "run as root");
-    }
-    let before = match netlink::read_once().await {
+    let before = match host::before(&plan.title).await {
         Ok(before) => before,
-        Err(error) => return refused(error.to_string(), "try again"),
+        Err(refusal) => return Outcome::Refused(refusal),
     };
     if let Some(changed) = changed(plan, &before) {
         return refused(changed, "look at the preview again");

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::{BridgePlan, FileChange, Step, Stp};
-use crate::change::target::quote;
+use crate::change::target::{line, quote};
 use crate::model::IfName;
 
 /// One line or more for each step, then what must be so afterwards.
@@ -36,10 +36,10 @@ fn of_step(plan: &BridgePlan, step: &Step) -> Vec<String> {
         Step::Move { from, to } => moved(plan, *from, *to),
         Step::AddAddress { link, address } => vec![format!("ip address add {address} dev {link}")],
         Step::DropAddress { link, address } => vec![format!("ip address del {address} dev {link}")],
-        Step::Call { argv, .. } => vec![argv.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")],
+        Step::Call { argv, .. } => vec![line(argv)],
         Step::MoveClient { from, argv, .. } => vec![
             format!("# end the DHCP client of {from} without a release (kill its process), then"),
-            argv.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
+            line(argv),
         ],
         Step::Put { file: change } => vec![file(change)],
         Step::DropOthers { .. }

@@ -6,7 +6,7 @@
 //! the files of a bridge that was kept, as they were before, for the day when it is deleted.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,9 @@ use thiserror::Error;
 
 use super::step::FileChange;
 use super::{BridgePlan, Memory};
+use crate::change::journal::whole;
 use crate::model::{IfName, Timestamp};
+use crate::source::process;
 
 /// Why the record cannot be kept; without it nothing is changed.
 #[derive(Debug, Error)]
@@ -185,13 +187,13 @@ impl Records {
     /// The last change, whatever became of it; one of an earlier boot or an unreadable one is none.
     #[must_use]
     pub fn read(&self) -> Option<Record> {
-        self.read_any().filter(|record| record.boot == boot())
+        self.read_any().filter(|record| record.boot == process::boot())
     }
 
     /// The last change of an earlier boot that had not come to its end.
     #[must_use]
     pub fn interrupted_by_reboot(&self) -> Option<Record> {
-        self.read_any().filter(|record| record.boot != boot() && !record.progress.is_final())
+        self.read_any().filter(|record| record.boot != process::boot() && !record.progress.is_final())
     }
 
     fn read_any(&self) -> Option<Record> {
@@ -217,7 +219,7 @@ impl Records {
             return Ok(());
         };
         let text = serde_json::to_vec_pretty(kept).map_err(io::Error::from);
-        self.replace(&path, &text.map_err(failed("write", &path))?)
+        replace(&path, &text.map_err(failed("write", &path))?)
     }
 
     fn kept_path(&self, bridge: IfName) -> PathBuf {
@@ -240,7 +242,7 @@ impl Records {
             let _ = fs::remove_file(&file);
             return Ok(());
         };
-        self.replace(&file, path.as_bytes())
+        replace(&file, path.as_bytes())
     }
 
     /// Takes the right to change bridges: it lasts as long as this file, or a process that inherited it,
@@ -277,7 +279,7 @@ impl Records {
         let _ = fs::remove_file(self.directory.join("bridge.answer"));
         let record = Record {
             begun: now,
-            boot: boot(),
+            boot: process::boot(),
             plan,
             patience,
             progress: Progress::Prepared,
@@ -295,7 +297,7 @@ impl Records {
         let path = self.directory.join("bridge.json");
         let text =
             serde_json::to_vec_pretty(record).map_err(io::Error::from).map_err(failed("write", &path))?;
-        self.replace(&path, &text)
+        replace(&path, &text)
     }
 
     /// Tells the agent what is wanted of the change `begun`.
@@ -304,7 +306,7 @@ impl Records {
     /// It cannot be written.
     pub fn answer(&self, begun: Timestamp, answer: Answer) -> Result<(), RecordError> {
         let text = format!("{} {}", answer.word(), begun.0);
-        self.replace(&self.directory.join("bridge.answer"), text.as_bytes())
+        replace(&self.directory.join("bridge.answer"), text.as_bytes())
     }
 
     /// What somebody wants of the change `begun`.
@@ -315,22 +317,10 @@ impl Records {
         (of == begun.0.to_string()).then_some(())?;
         [Answer::Confirm, Answer::Rollback].into_iter().find(|answer| answer.word() == word)
     }
-
-    /// Whole or not at all: a temporary file, flushed, then renamed.
-    fn replace(&self, path: &Path, text: &[u8]) -> Result<(), RecordError> {
-        let temporary = path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary).map_err(failed("open", &temporary))?;
-        file.write_all(text).and_then(|()| file.sync_all()).map_err(failed("write", &temporary))?;
-        fs::rename(&temporary, path).map_err(failed("write", path))?;
-        let directory = File::open(&self.directory).and_then(|directory| directory.sync_all());
-        directory.map_err(failed("flush", &self.directory))
-    }
 }
 
-fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+fn replace(path: &Path, text: &[u8]) -> Result<(), RecordError> {
+    whole::replace(path, text).map_err(|(operation, path, error)| RecordError::Io { operation, path, error })
 }
 
 fn failed<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> RecordError + 'a {

@@ -8,7 +8,7 @@ use super::{Journal, JournalError, io, store};
 use crate::change::network::{Action, NetworkPlan};
 use crate::model::Timestamp;
 use crate::model::unfinished::Unfinished;
-use crate::source::unfinished;
+use crate::source::{process, unfinished};
 
 /// The record of a running change.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Journal {
         let noted = Unfinished {
             begun: now,
             pid,
-            process_began: unfinished::process_began(pid),
+            process_began: process::began(pid).unwrap_or_default(),
             network: plan.network.clone(),
             title: plan.title.clone(),
             step: plan.steps.first().map(|step| step.text.clone()).unwrap_or_default(),

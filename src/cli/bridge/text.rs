@@ -54,10 +54,7 @@ fn files(plan: &BridgePlan) -> String {
             _ => "",
         };
         out.push_str(&format!("  {}{what}\n", escape(&path)));
-        let edit = crate::change::Edit {
-            before: file.before.clone().unwrap_or_default(),
-            after: file.after.clone().unwrap_or_default(),
-        };
+        let edit = crate::change::Edit::of(file.before.as_deref(), file.after.as_deref());
         for line in preview::diff(&edit).lines() {
             out.push_str(&format!("  {line}\n"));
         }

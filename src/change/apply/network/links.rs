@@ -59,8 +59,13 @@ pub(super) async fn moved(writer: &mut Writer, plan: &NetworkPlan) -> Result<Vec
 
 /// All taps that the plan puts on a bridge, forth or back.
 fn leashes(plan: &NetworkPlan) -> Vec<Leash> {
+    leashes_of(plan.steps.iter().flat_map(|step| step.undo.iter().chain([&step.action])))
+}
+
+/// All taps that these put on a bridge, each once.
+fn leashes_of<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<Leash> {
     let mut all: Vec<Leash> = Vec::new();
-    for action in plan.steps.iter().flat_map(|step| step.undo.iter().chain([&step.action])) {
+    for action in actions {
         if let Action::Enslave(leashes) = action {
             all.extend(leashes.iter().filter(|leash| !all.contains(leash)).copied().collect::<Vec<_>>());
         }
@@ -75,15 +80,7 @@ pub(super) fn guests(plan: &NetworkPlan) -> BTreeSet<DomainId> {
 
 /// Whether every tap that the plan's way back puts on a bridge is there, but for NICs that have left.
 pub(super) async fn are_back(writer: &mut Writer, plan: &NetworkPlan) -> Result<bool, Trouble> {
-    let undone = plan.steps.iter().flat_map(|step| &step.undo);
-    let leashes: Vec<Leash> = undone
-        .filter_map(|action| match action {
-            Action::Enslave(leashes) => Some(leashes.as_slice()),
-            _ => None,
-        })
-        .flatten()
-        .copied()
-        .collect();
+    let leashes = leashes_of(plan.steps.iter().flat_map(|step| &step.undo));
     if leashes.is_empty() {
         return Ok(true);
     }
