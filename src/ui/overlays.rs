@@ -12,6 +12,7 @@ mod switch;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget as _};
 
@@ -24,15 +25,14 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     for overlay in &app.overlays {
         // How far it can be scrolled.
         let end = match overlay {
-            Overlay::Help { scroll } => show(" Keys ", help(app, theme), *scroll, theme, area, frame),
-            Overlay::Messages { scroll } => show(
-                " Messages ",
-                messages(app, theme, usize::from(area.width).saturating_sub(4)),
-                *scroll,
-                theme,
-                area,
-                frame,
-            ),
+            Overlay::Help { scroll } => {
+                let lines = help(app, theme, usize::from(area.width).saturating_sub(4));
+                show(" Keys ", lines, *scroll, theme, area, frame)
+            }
+            Overlay::Messages { scroll } => {
+                let lines = messages(app, theme, usize::from(area.width).saturating_sub(4));
+                show(" Messages ", lines, *scroll, theme, area, frame)
+            }
             Overlay::Detail { row, scroll } => {
                 let (title, lines) =
                     detail::lines(app, row, theme, usize::from(area.width).saturating_sub(4));
@@ -178,7 +178,7 @@ fn frame_box(title: &str, columns: u16, rows: u16, theme: Theme, area: Rect, fra
 }
 
 /// All keys of the context below the help first, then the others.
-fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
+fn help<'a>(app: &App, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let below = app.overlays.iter().rev().find(|overlay| !matches!(overlay, Overlay::Help { .. }));
     let first = below.map_or(Context::Panes, Overlay::context);
     let mut contexts = vec![
@@ -209,10 +209,8 @@ fn help<'a>(app: &App, theme: Theme) -> Vec<Line<'a>> {
         lines.push(Line::styled(format!(" {}", context.title()), theme.style(Role::Heading)));
         for spec in ACTIONS.iter().filter(|spec| spec.context == context) {
             let keys: Vec<String> = app.keymap.keys(spec).iter().map(ToString::to_string).collect();
-            lines.push(Line::from(vec![
-                Span::styled(format!("  {}", fit(&keys.join(" "), 22, '…')), theme.style(Role::Key)),
-                Span::raw(spec.doc),
-            ]));
+            let keys = format!("  {} ", fit(&keys.join(" "), 19, '…'));
+            lines.extend(beside(&keys, theme.style(Role::Key), spec.doc, room));
         }
     }
     lines.push(Line::raw(""));
@@ -230,12 +228,16 @@ fn messages<'a>(app: &App, theme: Theme, room: usize) -> Vec<Line<'a>> {
     }
     let lines = |(at, text): &(crate::model::Timestamp, String)| -> Vec<Line<'a>> {
         let ago = format!(" {:>12} ago  ", span(app.now.millis_since(*at)));
-        let wrapped = wrap(&escape(text), room.saturating_sub(width(&ago))).into_iter().enumerate();
-        let line = |(row, part)| {
-            let before = if row == 0 { ago.clone() } else { " ".repeat(width(&ago)) };
-            Line::from(vec![Span::styled(before, theme.style(Role::Dim)), Span::raw(part)])
-        };
-        wrapped.map(line).collect()
+        beside(&ago, theme.style(Role::Dim), &escape(text), room)
     };
     app.messages.iter().rev().flat_map(lines).collect()
+}
+
+/// A label and a text beside it, wrapped there.
+fn beside<'a>(label: &str, style: Style, text: &str, room: usize) -> Vec<Line<'a>> {
+    let line = |(row, part)| {
+        let before = if row == 0 { label.to_owned() } else { " ".repeat(width(label)) };
+        Line::from(vec![Span::styled(before, style), Span::raw(part)])
+    };
+    wrap(text, room.saturating_sub(width(label))).into_iter().enumerate().map(line).collect()
 }

@@ -32,22 +32,23 @@ pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame
     };
     let columns = area.width.min(106);
     let room = usize::from(columns).saturating_sub(4);
-    let settings = settings(form, nic.config().and_then(|config| config.model.clone()), theme);
+    let settings = settings(form, nic.config().and_then(|config| config.model.clone()), theme, room);
     let below = preview::of_planned(&form.planned, form.preview, theme, room);
     let choices: Vec<Line<'_>> =
         form.choices.iter().enumerate().map(|(at, one)| choice(one, form, at, theme, room)).collect();
     // now, choices, settings, rule, preview, frame: the list gives way before the preview does.
-    let wanted = 1 + choices.len() + 2 + below.len() + 2;
+    let around = 2 + settings.len();
+    let wanted = around + choices.len() + below.len() + 2;
     let rows = u16::try_from(wanted).unwrap_or(u16::MAX).min(area.height);
     let inner = frame_box(&title, columns, rows, theme, area, frame);
     let total = usize::from(inner.height);
-    let for_preview = below.len().min(total.saturating_sub(3 + 3));
-    let for_choices = choices.len().min(total.saturating_sub(3 + for_preview));
+    let for_preview = below.len().min(total.saturating_sub(around + 3));
+    let for_choices = choices.len().min(total.saturating_sub(around + for_preview));
     let first = form.cursor.saturating_sub(for_choices.saturating_sub(1));
     let now = nic.source().map(words::source).unwrap_or_default();
     let mut lines = vec![Line::from(vec![Span::styled(" now   ", theme.style(Role::Dim)), Span::raw(now)])];
     lines.extend(choices.into_iter().skip(first).take(for_choices));
-    lines.push(settings);
+    lines.extend(settings);
     over_preview(lines, "", below, form.scroll, inner, theme, frame)
 }
 
@@ -92,7 +93,8 @@ fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room:
     ])
 }
 
-fn settings<'a>(form: &SwitchForm, model: Option<String>, theme: Theme) -> Line<'a> {
+/// What can be set besides the target, on as few lines as it needs.
+fn settings<'a>(form: &SwitchForm, model: Option<String>, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let when = match form.when {
         Effective::Now => "now and at next boot",
         Effective::NextBoot => "next boot only",
@@ -106,19 +108,25 @@ fn settings<'a>(form: &SwitchForm, model: Option<String>, theme: Theme) -> Line<
         Bounce::Off => "off".to_owned(),
         Bounce::Hold(hold) => format!("{} s", hold.as_secs()),
     };
-    let field = |key: &'static str, name: &'static str, value: String| {
-        [
+    let mut fields = vec![
+        ("w", "when", when.to_owned()),
+        ("M", "model", escape(&model).into_owned()),
+        ("b", "link bounce", bounce),
+    ];
+    if matches!(form.choices.get(form.cursor).map(|choice| &choice.target), Some(Target::Macvtap { .. })) {
+        fields.push(("m", "mode", form.mode.word().to_owned()));
+    }
+    let mut lines: Vec<Line<'a>> = Vec::new();
+    for (key, name, value) in fields {
+        let field = Line::from(vec![
             Span::styled(format!(" {key}"), theme.style(Role::Key)),
             Span::styled(format!(" {name} "), theme.style(Role::Dim)),
-            Span::raw(format!("{value}  ")),
-        ]
-    };
-    let mut spans = Vec::new();
-    spans.extend(field("w", "when", when.to_owned()));
-    spans.extend(field("M", "model", escape(&model).into_owned()));
-    spans.extend(field("b", "link bounce", bounce));
-    if matches!(form.choices.get(form.cursor).map(|choice| &choice.target), Some(Target::Macvtap { .. })) {
-        spans.extend(field("m", "mode", form.mode.word().to_owned()));
+            Span::raw(format!("{value} ")),
+        ]);
+        match lines.last_mut() {
+            Some(line) if line.width() + field.width() <= room => line.extend(field.spans),
+            _ => lines.push(field),
+        }
     }
-    Line::from(spans)
+    lines
 }
