@@ -9,9 +9,6 @@ use crate::model::kernel::{Link, LinkKind, Route};
 use crate::model::network::ForwardMode;
 use crate::model::{Bridge, DomainState, IfIndex, IfName, Network, Nic, Snapshot};
 
-/// `RT_TABLE_MAIN`.
-const MAIN: u32 = 254;
-
 /// NICs of guests that run (not paused or on their way down).
 pub(super) fn running(snapshot: &Snapshot) -> impl Iterator<Item = &Nic> {
     snapshot
@@ -72,7 +69,9 @@ pub(super) fn defaults(snapshot: &Snapshot) -> Vec<(&Route, &Link)> {
         .routes
         .iter()
         .filter(|route| {
-            route.table == MAIN && route.destination.prefix_len() == 0 && route.destination.addr().is_ipv4()
+            route.table == Route::MAIN
+                && route.destination.prefix_len() == 0
+                && route.destination.addr().is_ipv4()
         })
         .filter_map(|route| Some((route, snapshot.link(route.oif?)?)))
         .collect();
@@ -86,7 +85,7 @@ pub(super) fn routes(snapshot: &Snapshot) -> impl Iterator<Item = (&Route, &Link
         .kernel
         .routes
         .iter()
-        .filter(|route| route.table == MAIN && route.destination.prefix_len() > 0)
+        .filter(|route| route.table == Route::MAIN && route.destination.prefix_len() > 0)
         .filter_map(|route| Some((route, snapshot.link(route.oif?)?)))
 }
 

@@ -253,7 +253,7 @@ pub struct Route {
     pub metric: u32,
     /// `RTA_PREFSRC`.
     pub prefsrc: Option<IpAddr>,
-    /// Routing table; 254 is main.
+    /// Routing table; [`Route::MAIN`] or another.
     pub table: u32,
     /// `RTPROT_*` in the words of `ip route` (`kernel`, `boot`, `static`, `dhcp`, `ra`, …).
     pub protocol: String,
@@ -264,6 +264,9 @@ pub struct Route {
 }
 
 impl Route {
+    /// The table that packets meet without a rule that names another (`RT_TABLE_MAIN`).
+    pub const MAIN: u32 = 254;
+
     /// As `ip route` prints it, by this link.
     #[must_use]
     pub fn words(&self, over: IfName) -> String {
@@ -273,7 +276,8 @@ impl Route {
         };
         let via = self.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
         let metric = if self.metric == 0 { String::new() } else { format!(" metric {}", self.metric) };
-        format!("{to}{via} dev {over}{metric}")
+        let table = if self.table == Self::MAIN { String::new() } else { format!(" table {}", self.table) };
+        format!("{to}{via} dev {over}{metric}{table}")
     }
 }
 
@@ -350,10 +354,9 @@ impl KernelFacts {
     /// the lowest metric. Routing rules and other tables are not looked at.
     #[must_use]
     pub fn route_to(&self, address: IpAddr) -> Option<&Route> {
-        const MAIN: u32 = 254;
         self.routes
             .iter()
-            .filter(|route| route.table == MAIN && route.destination.contains(&address))
+            .filter(|route| route.table == Route::MAIN && route.destination.contains(&address))
             .min_by_key(|route| (std::cmp::Reverse(route.destination.prefix_len()), route.metric))
     }
 }

@@ -16,7 +16,7 @@ use super::facts::Facts;
 use super::firewall::FirewallFacts;
 use super::guest::NicConfig;
 use super::ids::{DomainId, IfIndex, IfName, Mac, NicId};
-use super::kernel::{KernelFacts, Link, LinkKind};
+use super::kernel::{KernelFacts, Link, LinkKind, Route};
 use super::network::{ForwardMode, Network};
 use super::pci::PciNic;
 use super::rates::History;
@@ -94,7 +94,7 @@ impl<'a> Host<'a> {
             .kernel
             .routes
             .iter()
-            .filter(|route| route.destination.prefix_len() == 0 && route.table == MAIN_TABLE)
+            .filter(|route| route.destination.prefix_len() == 0 && route.table == Route::MAIN)
             .filter(|route| route.destination.addr().is_ipv4() && !route.linkdown)
             .collect();
         routes.sort_by_key(|route| route.metric);
@@ -107,9 +107,6 @@ impl<'a> Host<'a> {
         names
     }
 }
-
-/// `RT_TABLE_MAIN`.
-const MAIN_TABLE: u32 = 254;
 
 /// Whether two reads differ in nothing but counters, ages, leases, neighbours and learned MACs: a plan
 /// made from the one holds for the other.

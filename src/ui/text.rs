@@ -81,6 +81,40 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// A shell line in as many lines as it needs, to be copied as one: broken between words outside of quotes, where a
+/// backslash carries it on; a comment goes on as a comment.
+#[must_use]
+pub fn wrap_shell(line: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut current = String::new();
+    let (mut quoted, mut comment) = (false, false);
+    for (at, word) in line.split(' ').enumerate() {
+        comment |= !quoted && word.starts_with('#');
+        if at == 0 {
+            current.push_str(word);
+        } else if quoted || current.width() + 1 + word.width() + 2 <= columns {
+            current.push(' ');
+            current.push_str(word);
+        } else if comment {
+            let sign = if word.starts_with('#') { "" } else { "# " };
+            lines.push(std::mem::replace(&mut current, format!("{sign}{word}")));
+        } else {
+            current.push_str(" \\");
+            lines.push(std::mem::replace(&mut current, format!("    {word}")));
+        }
+        let mut rest = word.chars();
+        while let Some(c) = rest.next() {
+            match c {
+                '\\' if !quoted => drop(rest.next()),
+                '\'' => quoted = !quoted,
+                _ => {}
+            }
+        }
+    }
+    lines.push(current);
+    lines
+}
+
 /// The text in exactly `columns`: cut at a grapheme with `…` (or `~`), or padded on the right.
 #[must_use]
 pub fn fit(text: &str, columns: usize, ellipsis: char) -> String {
@@ -177,6 +211,19 @@ mod tests {
         assert_eq!(fit("abcdef", 6, '…'), "abcdef");
         assert_eq!(fit("abcdefg", 6, '…'), "abcde…");
         assert_eq!(fit("abc", 0, '…'), "");
+    }
+
+    #[test]
+    fn a_broken_shell_line_is_still_the_same_to_a_shell() {
+        let line =
+            r"virsh attach 'web 01' --live 'it'\''s a' && ip link set vnet0 master virbr0 # as it was before";
+        let broken = wrap_shell(line, 30);
+        assert!(broken.len() > 3);
+        let (comments, commands): (Vec<_>, Vec<_>) =
+            broken.iter().map(|line| line.trim_start()).partition(|line| line.starts_with('#'));
+        let back = format!("{} {}", commands.join(" ").replace("\\ ", ""), comments.join(" "));
+        assert_eq!(back.replace("# was", "was").replace("# before", "before"), line);
+        assert_eq!(wrap_shell("ip link", 30), ["ip link"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use virt_net::change::Refusal;
+use virt_net::change::bridge::by_hand;
 use virt_net::change::bridge::client::Client;
 use virt_net::change::bridge::course;
 use virt_net::change::bridge::evidence::Evidence;
@@ -67,6 +68,16 @@ fn the_bridge_gets_what_the_nic_has_and_the_way_back_is_the_reverse() {
     assert_eq!(plan.after.addresses, [(name("br0"), "10.0.0.8/16".parse().unwrap())]);
     assert_eq!(plan.before.missing(&snapshot.kernel), None);
     assert!(plan.after.missing(&snapshot.kernel).is_some());
+}
+
+#[test]
+fn the_commands_by_hand_move_addresses_and_routes_in_one_line() {
+    let plan = create(&host(facts()), "br0", "eth0").unwrap();
+    let lines = by_hand::commands(&plan);
+    let moving: Vec<&String> = lines.iter().filter(|line| line.contains("ip address del")).collect();
+    let expected = "ip address del 10.0.0.8/16 dev eth0; ip address add 10.0.0.8/16 dev br0; \
+                    ip route add default via 10.0.0.2 dev br0";
+    assert_eq!(moving, [expected]);
 }
 
 #[test]

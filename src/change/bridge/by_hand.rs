@@ -52,18 +52,19 @@ fn of_step(plan: &BridgePlan, step: &Step) -> Vec<String> {
     }
 }
 
-/// All in one line: a session over the link would be cut between two of them.
+/// All in one line, for a session over the link would be cut between two of them: its routes go with the addresses.
 fn moved(plan: &BridgePlan, from: IfName, to: IfName) -> Vec<String> {
     let here = plan.before.addresses.iter().filter(|(link, _)| *link == from);
     let addresses: Vec<IpNet> = here.map(|(_, address)| *address).collect();
     let each = |verb: &'static str, link: IfName| {
         addresses.iter().map(move |address| format!("ip address {verb} {address} dev {link}; "))
     };
-    let moves: String = each("del", from).chain(each("add", to)).collect();
-    vec![
-        format!("ip route show dev {from}   # before the next line: its routes go with the address"),
-        format!("{moves}ip route add … dev {to}   # each route that was shown, in the same line"),
-    ]
+    let over = |link: IfName| format!(" dev {link}");
+    let routes = plan.picture.iter().filter(|row| row.what == "route" && row.before.contains(&over(from)));
+    let routes = routes.filter(|row| row.after.contains(&over(to)));
+    let routes = routes.map(|row| format!("ip route add {}; ", row.after));
+    let moves: String = each("del", from).chain(each("add", to)).chain(routes).collect();
+    vec![moves.trim_end_matches("; ").to_owned()]
 }
 
 fn file(change: &FileChange) -> String {

@@ -6,7 +6,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::app::form;
 use crate::app::job::{Job, Planned, Preview};
 use crate::change::{Edit, Refusal};
-use crate::ui::text::{escape, fit, truncate, width, wrap};
+use crate::ui::text::{escape, fit, truncate, width, wrap, wrap_shell};
 use crate::ui::theme::{Role, Theme};
 
 /// What a form would do, or why nothing can be done.
@@ -35,9 +35,9 @@ pub(super) fn lines<'a>(job: &Job, part: form::Preview, theme: Theme, room: usiz
         form::Preview::Diff => whole(&preview, theme, room),
         form::Preview::Commands => {
             let lines = preview.commands.iter().flat_map(|command| command.lines());
-            lines
-                .map(|line| Line::raw(truncate(&format!(" {}", escape(line)), room, '…').into_owned()))
-                .collect()
+            let room = room.saturating_sub(1);
+            let wrapped = lines.flat_map(|line| wrap_shell(&escape(line), room));
+            wrapped.map(|line| Line::raw(format!(" {line}"))).collect()
         }
     }
 }
