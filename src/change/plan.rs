@@ -245,6 +245,17 @@ pub struct Refusal {
     pub way_out: String,
 }
 
+/// Plans one change, or says why not.
+pub(in crate::change) trait Planning {
+    /// What was asked for, in words.
+    fn what(&self) -> &str;
+
+    /// Ends in a refusal of it.
+    fn refuse<T>(&self, reason: impl Into<String>, way_out: impl Into<String>) -> Result<T, Refusal> {
+        Err(Refusal { what: self.what().to_owned(), reason: reason.into(), way_out: way_out.into() })
+    }
+}
+
 /// Makes the plan.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::evidence::Evidence;
 use super::persist::{self, Owner, Setting, Spec};
 use super::{Addressing, BridgePlan, BridgeWant, Expect, Lasting, Memory, Step, Stp, picture};
 use crate::change::Refusal;
+use crate::change::plan::Planning;
 use crate::model::kernel::Link;
 use crate::model::network::ForwardMode;
 use crate::model::{IfName, Snapshot};
@@ -46,11 +47,13 @@ struct Planner<'a> {
     what: String,
 }
 
-impl Planner<'_> {
-    fn refuse<T>(&self, reason: impl Into<String>, way_out: impl Into<String>) -> Result<T, Refusal> {
-        Err(Refusal { what: self.what.clone(), reason: reason.into(), way_out: way_out.into() })
+impl Planning for Planner<'_> {
+    fn what(&self) -> &str {
+        &self.what
     }
+}
 
+impl Planner<'_> {
     fn create(
         &self,
         bridge: IfName,

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::change::Refusal;
 use crate::change::bridge::{Lasting, Row};
+use crate::change::plan::Planning;
 use crate::model::kernel::{Link, LinkKind};
 use crate::model::{IfName, Snapshot};
 
@@ -60,11 +61,13 @@ struct Planner<'a> {
     what: String,
 }
 
-impl Planner<'_> {
-    fn refuse<T>(&self, reason: impl Into<String>, way_out: impl Into<String>) -> Result<T, Refusal> {
-        Err(Refusal { what: self.what.clone(), reason: reason.into(), way_out: way_out.into() })
+impl Planning for Planner<'_> {
+    fn what(&self) -> &str {
+        &self.what
     }
+}
 
+impl Planner<'_> {
     fn create(
         &self,
         over: IfName,

@@ -6,6 +6,7 @@ use crate::change::bridge::Addressing;
 use crate::change::bridge::persist::Setting;
 use crate::change::bridge::persist::ports::{self, PortSpec, PortWant};
 use crate::change::bridge::{BridgePlan, Expect, FileChange, Lasting, Memory, Step, Stp, picture};
+use crate::change::plan::Planning as _;
 use crate::model::IfName;
 use crate::model::snapshot::{Bridge, PortRole};
 

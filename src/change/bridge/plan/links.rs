@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Planner;
 use crate::change::Refusal;
 use crate::change::bridge::{BridgePlan, Expect, Step};
+use crate::change::plan::Planning as _;
 use crate::model::IfName;
 use crate::model::kernel::{Link, LinkKind};
 use crate::model::snapshot::Bridge;

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::spec::listed;
 use super::{Planner, Refusal};
+use crate::change::plan::Planning as _;
 use crate::change::shim::global;
 use crate::change::target::quote;
 use crate::model::kernel::{Link, LinkKind};
