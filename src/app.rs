@@ -76,6 +76,8 @@ pub enum Effect {
     Repaint,
     /// Read everything again.
     Refresh,
+    /// Ask libvirt for the host's devices.
+    Devices,
     /// Carry a change out.
     Apply(Box<Job>),
     /// Find out what the undo of the last change would be.

@@ -5,6 +5,7 @@ mod capture;
 mod console;
 mod doctor;
 mod dump;
+mod ending;
 mod guest;
 mod network;
 mod new;
@@ -37,6 +38,7 @@ use crate::source::SourceOptions;
 use crate::source::packets::listen::Listen;
 use crate::ui::text::escape;
 
+use ending::unless_told;
 pub use show::{Section, ShowArgs};
 
 /// See how every guest NIC of this libvirt host reaches the world, and change it safely.
@@ -110,6 +112,18 @@ pub enum Command {
     Dump(dump::DumpArgs),
 }
 
+impl Command {
+    /// It changes nothing, wherever it is ended.
+    const fn only_reads(&self) -> bool {
+        match self {
+            Self::Show(_) | Self::Path(_) | Self::Probe(_) | Self::Reach(_) | Self::Dump(_) => true,
+            Self::Doctor(args) => args.only_looks(),
+            Self::Nic(args) => args.only_looks(),
+            _ => false,
+        }
+    }
+}
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -121,11 +135,11 @@ pub enum ExitStatus {
     Usage,
     /// Refused, with the reason; nothing was changed.
     Refused,
-    /// The screen's terminal went away (128 + SIGHUP).
+    /// The terminal went away (128 + SIGHUP) from the screen, or from a command that only reads.
     HungUp,
-    /// Somebody sent SIGINT to the screen.
+    /// Somebody sent SIGINT to one of them.
     Interrupted,
-    /// Somebody sent SIGTERM or SIGQUIT to the screen.
+    /// Somebody sent SIGTERM to one of them, or SIGQUIT to the screen.
     Terminated,
     /// That of the program that the terminal was lent to.
     Of(u8),
@@ -189,26 +203,33 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
                 Ok(ExitStatus::Usage)
             }
         },
-        Some(Command::Show(args)) => show::run(&args, &options).await,
-        Some(Command::Switch(args)) => switch::run(&args, &options).await,
-        Some(Command::Network(command)) => network::run(&command, &options).await,
-        Some(Command::SwitchAll(args)) => switch_all::run(&args, &options).await,
-        Some(Command::Bridge(command)) => bridge::run(&command, &options).await,
-        Some(Command::Shim(command)) => shim::run(&command, &options).await,
-        Some(Command::Confirm) => bridge::answer(Answer::Confirm).await,
-        Some(Command::Rollback) => bridge::answer(Answer::Rollback).await,
-        Some(Command::BridgeAgent(args)) => bridge::agent(&args).await,
-        Some(Command::Nic(args)) => nic::run(&args, &options).await,
-        Some(Command::Guest(args)) => guest::run(&args, &options).await,
-        Some(Command::New(args)) => new::run(&args, &options).await,
-        Some(Command::Console(args)) => console::run(&args, &options).await,
-        Some(Command::Doctor(args)) => doctor::run(&args, &options).await,
-        Some(Command::Path(args)) => path::run(&args, &options).await,
-        Some(Command::Capture(args)) => capture::run(&args, &options).await,
-        Some(Command::Probe(args)) => probe::run(&args, &options).await,
-        Some(Command::Reach(args)) => reach::run(&args, &options).await,
-        Some(Command::Undo(args)) => undo::run(&args, &options).await,
-        Some(Command::Dump(args)) => dump::run(&args, &options).await,
+        Some(command) if command.only_reads() => unless_told(Box::pin(carry_out(command, &options))).await,
+        Some(command) => carry_out(command, &options).await,
+    }
+}
+
+async fn carry_out(command: Command, options: &SourceOptions) -> Result<ExitStatus> {
+    match command {
+        Command::Show(args) => show::run(&args, options).await,
+        Command::Switch(args) => switch::run(&args, options).await,
+        Command::Network(command) => network::run(&command, options).await,
+        Command::SwitchAll(args) => switch_all::run(&args, options).await,
+        Command::Bridge(command) => bridge::run(&command, options).await,
+        Command::Shim(command) => shim::run(&command, options).await,
+        Command::Confirm => bridge::answer(Answer::Confirm).await,
+        Command::Rollback => bridge::answer(Answer::Rollback).await,
+        Command::BridgeAgent(args) => bridge::agent(&args).await,
+        Command::Nic(args) => nic::run(&args, options).await,
+        Command::Guest(args) => guest::run(&args, options).await,
+        Command::New(args) => new::run(&args, options).await,
+        Command::Console(args) => console::run(&args, options).await,
+        Command::Doctor(args) => doctor::run(&args, options).await,
+        Command::Path(args) => path::run(&args, options).await,
+        Command::Capture(args) => capture::run(&args, options).await,
+        Command::Probe(args) => probe::run(&args, options).await,
+        Command::Reach(args) => reach::run(&args, options).await,
+        Command::Undo(args) => undo::run(&args, options).await,
+        Command::Dump(args) => dump::run(&args, options).await,
     }
 }
 

@@ -1,9 +1,15 @@
 //! Parses the arguments, installs the hooks, calls the library and maps errors to an exit status.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use virt_net::cli::{self, Cli};
+use virt_net::source::libvirt;
+
+/// How long the end of the program waits for calls under way, and for libvirt to answer the last ones: a frozen
+/// daemon holds it up no longer.
+const CLOSING: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     // Terminals get colour from the screen's own theme; a report goes to logs and mails.
@@ -15,8 +21,9 @@ fn main() -> ExitCode {
     let result = installed.and_then(|()| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(cli::run(cli));
-        // A libvirt call that hangs must not keep the program from ending.
-        runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+        let end = Instant::now() + CLOSING;
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        let _ = libvirt::all_closed(end.saturating_duration_since(Instant::now()));
         result
     });
     match result {

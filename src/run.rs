@@ -70,8 +70,9 @@ pub async fn run(options: &SourceOptions, config: Config) -> Result<ExitStatus> 
         local.spawn_local(bridge::watch(session.events.clone()));
     }
     let ended = local.run_until(session.go_on(inbox)).await;
-    let Session { app, screen, desk, .. } = session;
+    let Session { app, screen, sources, desk, .. } = session;
     drop(screen);
+    drop(sources);
     desk.close();
     if app.is_changing() {
         complain("a change was running when the terminal went");
@@ -225,6 +226,7 @@ impl Session {
                 let _ = self.events.send(resized());
             }
             Effect::Refresh => self.sources.refresh(),
+            Effect::Devices => self.sources.ask_for_devices(),
             Effect::Mouse(mouse) => Screen::mouse(mouse)?,
             Effect::Apply(job) => self.apply(*job),
             Effect::PlanUndo => self.plan_undo(),

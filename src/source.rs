@@ -96,12 +96,12 @@ pub struct SourceOptions {
     pub listen: packets::listen::Listen,
 }
 
-/// The running sources.
+/// The running sources; reading ends when they are dropped.
 #[derive(Debug)]
 pub struct Sources {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    refresh: Option<(libvirt::Refresh, netlink::Refresh)>,
+    live: Option<(libvirt::Reading, netlink::Refresh)>,
     /// Where a change reports what it saw; `None` for a recording.
     pub updates: Option<Updates>,
     /// The URI in use.
@@ -116,7 +116,7 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
     if let Some(path) = &options.replay {
         let recording = replay::read(path)?;
         let uri = recording.frames.first().map(|frame| frame.host.uri.clone()).unwrap_or_default();
-        return Ok(Sources { snapshots: replay::play(&recording), refresh: None, updates: None, uri });
+        return Ok(Sources { snapshots: replay::play(&recording), live: None, updates: None, uri });
     }
     let uri = options
         .uri
@@ -124,24 +124,31 @@ pub fn start(options: &SourceOptions) -> Result<Sources, replay::ReplayError> {
         .or_else(|| std::env::var("LIBVIRT_DEFAULT_URI").ok().filter(|uri| !uri.is_empty()));
     let uri = uri.unwrap_or_else(|| "qemu:///system".to_owned());
     let (updates, inbox) = mpsc::unbounded_channel();
-    let refresh = libvirt::spawn(uri.clone(), updates.clone());
+    let libvirt = libvirt::spawn(uri.clone(), updates.clone());
     let kernel = netlink::spawn(updates.clone(), options.tick);
     firewall::spawn(updates.clone());
     services::spawn(updates.clone(), kernel.clone());
     pci::spawn(updates.clone());
-    let snapshots = collector::spawn(inbox, host::read(&uri), refresh.clone());
+    let snapshots = collector::spawn(inbox, host::read(&uri), libvirt.clone());
     if options.listen == packets::listen::Listen::On {
         packets::listen::spawn(updates.clone(), snapshots.clone());
     }
-    Ok(Sources { snapshots, refresh: Some((refresh, kernel)), updates: Some(updates), uri })
+    Ok(Sources { snapshots, live: Some((libvirt, kernel)), updates: Some(updates), uri })
 }
 
 impl Sources {
     /// Asks libvirt and the kernel for everything again, now.
     pub fn refresh(&self) {
-        if let Some((libvirt, kernel)) = &self.refresh {
-            libvirt.now();
+        if let Some((libvirt, kernel)) = &self.live {
+            libvirt.refresh();
             kernel.now();
+        }
+    }
+
+    /// Asks libvirt for its node devices: they are read only for those who need them.
+    pub fn ask_for_devices(&self) {
+        if let Some((libvirt, _)) = &self.live {
+            libvirt.node_devices();
         }
     }
 
@@ -166,6 +173,7 @@ impl Sources {
     /// A settled snapshot that also knows the host's PCI NICs, by the kernel and by libvirt, where that can be
     /// known within a few seconds.
     pub async fn with_devices(&mut self) -> Arc<Snapshot> {
+        self.ask_for_devices();
         self.settled(Duration::from_secs(10)).await;
         // A recording may be from before they were read.
         let deadline = if self.updates.is_some() { Duration::from_secs(5) } else { Duration::ZERO };
@@ -188,6 +196,15 @@ impl Sources {
         // A recording may be from before programs were read.
         let services = if self.updates.is_some() { SERVICES } else { Duration::ZERO };
         self.until(services, |snapshot| snapshot.services.read_at.0 != 0 && snapshot.pci.read_at.0 != 0).await
+    }
+}
+
+impl Drop for Sources {
+    /// Tells who reads libvirt to end; the program waits for it with [`libvirt::all_closed`].
+    fn drop(&mut self) {
+        if let Some((libvirt, _)) = &self.live {
+            libvirt.end();
+        }
     }
 }
 

@@ -238,14 +238,10 @@ fn on_panes(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Bridges => app.focus = Pane::Bridges,
         Action::Rules => app.focus = Pane::Rules,
         Action::Networks => app.focus = Pane::Networks,
-        Action::Detail => {
-            if let Some(row) = app.cursor(app.focus) {
-                app.overlays.push(Overlay::Detail { row, scroll: 0 });
-            }
-        }
+        Action::Detail => return boxes::open_detail(app),
         Action::Switch => boxes::open_switch(app, None),
         Action::Menu => boxes::open_menu(app),
-        Action::NewBridge => boxes::open_form(app, FormKind::BridgeNew(boxes::uplink_of(app))),
+        Action::NewBridge => return boxes::open_form(app, FormKind::BridgeNew(boxes::uplink_of(app))),
         Action::Mark => boxes::mark(app),
         Action::MarkAll => boxes::mark_all(app),
         Action::Undo => return undo(app),

@@ -25,6 +25,13 @@ pub struct NicArgs {
     action: Action,
 }
 
+impl NicArgs {
+    /// Devices are listed, and nothing else.
+    pub(super) const fn only_looks(&self) -> bool {
+        matches!(self.action, Action::Devices(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Plug the cable in (link state up)
@@ -121,8 +128,7 @@ pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitS
         Action::Attach(_) | Action::Devices(_) => sources.with_devices().await,
         _ => sources.settled(Duration::from_secs(10)).await,
     };
-    let only_looks = matches!(args.action, Action::Devices(_));
-    if let Some(sentence) = switch::unreadable(&snapshot).filter(|_| !only_looks) {
+    if let Some(sentence) = switch::unreadable(&snapshot).filter(|_| !args.only_looks()) {
         complain(&sentence);
         return Ok(ExitStatus::Refused);
     }

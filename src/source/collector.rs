@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::libvirt::Refresh;
+use super::libvirt::Reading;
 use super::{Update, now, supervise};
 use crate::model::facts::{HostFacts, SeenAddress};
+use crate::model::guest::{Definition, NicSource};
 use crate::model::kernel::KernelFacts;
 use crate::model::rates::History;
 use crate::model::{Facts, Snapshot, SourceState, topology};
@@ -87,6 +88,17 @@ impl Collector {
     }
 }
 
+/// Whether only libvirt can tell what a guest's device is: the kernel here has not got it, or does not show it.
+fn lacks_devices(facts: &Facts) -> bool {
+    let unseen = facts.host.foreign_namespace || (facts.pci.read_at.0 != 0 && !facts.pci.readable);
+    let has_device = |definition: &Definition| {
+        let handed = definition.nics.iter().any(|nic| matches!(nic.source, NicSource::Hostdev { .. }));
+        handed || !definition.devices.is_empty()
+    };
+    let mut definitions = facts.libvirt.guests.iter().flat_map(|guest| guest.live.iter().chain(&guest.next));
+    unseen && facts.libvirt.node_nics.is_none() && definitions.any(has_device)
+}
+
 fn plugs(kernel: &KernelFacts) -> Vec<(crate::model::IfIndex, Option<crate::model::IfIndex>)> {
     use crate::model::LinkKind;
     let guest_side = |kind: &LinkKind| matches!(kind, LinkKind::Tap | LinkKind::Macvtap { .. });
@@ -98,7 +110,7 @@ fn plugs(kernel: &KernelFacts) -> Vec<(crate::model::IfIndex, Option<crate::mode
 pub fn spawn(
     inbox: mpsc::UnboundedReceiver<Update>,
     host: HostFacts,
-    refresh: Refresh,
+    libvirt: Reading,
 ) -> watch::Receiver<Arc<Snapshot>> {
     let mut collector = Collector::new(host);
     let (publish, snapshots) = watch::channel(collector.join());
@@ -114,7 +126,7 @@ pub fn spawn(
         });
     };
     tokio::spawn(supervise::task("collector", stopped, move || {
-        collect(Arc::clone(&state), refresh.clone(), Arc::clone(&publish))
+        collect(Arc::clone(&state), libvirt.clone(), Arc::clone(&publish))
     }));
     snapshots
 }
@@ -122,9 +134,10 @@ pub fn spawn(
 /// What waits to be collected, and what was.
 type Collected = (mpsc::UnboundedReceiver<Update>, Collector);
 
-async fn collect(state: Arc<Mutex<Collected>>, refresh: Refresh, publish: Arc<watch::Sender<Arc<Snapshot>>>) {
+async fn collect(state: Arc<Mutex<Collected>>, libvirt: Reading, publish: Arc<watch::Sender<Arc<Snapshot>>>) {
     let mut state = state.lock().await;
     let (inbox, collector) = &mut *state;
+    let mut devices_asked = false;
     while let Some(first) = inbox.recv().await {
         let mut pending = vec![first];
         tokio::time::sleep(DEBOUNCE).await;
@@ -133,9 +146,13 @@ async fn collect(state: Arc<Mutex<Collected>>, refresh: Refresh, publish: Arc<wa
         }
         for update in pending {
             if collector.plugs_moved(&update) {
-                refresh.now();
+                libvirt.refresh();
             }
             collector.take(update);
+        }
+        if !devices_asked && lacks_devices(&collector.facts) {
+            libvirt.node_devices();
+            devices_asked = true;
         }
         if collector.facts.taken_at.0 == 0 {
             collector.facts.taken_at = now();

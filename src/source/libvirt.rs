@@ -7,9 +7,12 @@
 //!  refresh(), every 5 s ─┤              ▲ watched by `pulse`: hung for 2.5 s shows as stale
 //!  agents, emulators ────┘              └ one read-only connection, opened again when it dies
 //! ```
+//! Told to end, each of these threads finishes the call under way and closes its connection (`closing`).
+//!
 //! The inventory changes nothing. `change::apply` has a [`Connection`] of its own for its writes.
 
 mod agents;
+mod closing;
 mod connection;
 mod emulators;
 mod error;
@@ -24,6 +27,7 @@ mod reader;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
+pub use closing::all_closed;
 pub use connection::{Access, Connection};
 pub use error::{ErrorKind, LibvirtError};
 pub use events::{CloseReason, Event, Subscription};
@@ -34,21 +38,35 @@ use super::supervise::{self, start};
 use pulse::Pulse;
 use reader::{Reader, Wake};
 
-/// Asks libvirt for everything again.
+/// The reading of libvirt; it goes on until it is told to end, or nobody listens any more.
 #[derive(Debug, Clone)]
-pub struct Refresh(Sender<Wake>);
+pub struct Reading {
+    wake: Sender<Wake>,
+    pulse: Arc<Pulse>,
+}
 
-impl Refresh {
-    /// Now. A reader that is gone is no error: the program is ending.
-    pub fn now(&self) {
-        let _ = self.0.send(Wake::Refresh);
+impl Reading {
+    /// Asks libvirt for everything again, now. A reader that is gone is no error: the program is ending.
+    pub fn refresh(&self) {
+        let _ = self.wake.send(Wake::Refresh);
+    }
+
+    /// Asks libvirt for its node devices, which are not read unless somebody needs them.
+    pub fn node_devices(&self) {
+        let _ = self.wake.send(Wake::Devices);
+    }
+
+    /// Ends it after the call under way; its connections are closed then. Does not wait: see [`all_closed`].
+    pub fn end(&self) {
+        self.pulse.end();
+        self.refresh();
     }
 }
 
 /// Starts reading until the receiver of `updates` is gone. Never fails: its health is part of what it
 /// sends, and it tries again by itself.
 #[must_use]
-pub fn spawn(uri: String, updates: Updates) -> Refresh {
+pub fn spawn(uri: String, updates: Updates) -> Reading {
     let (wake, wakes) = channel();
     let pulse = Arc::new(Pulse::new(updates));
     leases::watch(wake.clone());
@@ -56,6 +74,7 @@ pub fn spawn(uri: String, updates: Updates) -> Refresh {
     let read = move || Reader::new(uri.clone(), Arc::clone(&reading), waking.clone()).run(&wakes);
     let told = Arc::clone(&pulse);
     start("libvirt", move || supervise::thread("libvirt", |why| told.stopped(why), read));
-    start("libvirt-pulse", move || supervise::thread("libvirt-pulse", drop, || pulse.watch()));
-    Refresh(wake)
+    let watched = Arc::clone(&pulse);
+    start("libvirt-pulse", move || supervise::thread("libvirt-pulse", drop, || watched.watch()));
+    Reading { wake, pulse }
 }

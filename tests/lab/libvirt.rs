@@ -21,7 +21,7 @@ struct Watch {
 impl Watch {
     fn new(lab: &Lab) -> Self {
         let (updates, inbox) = unbounded_channel();
-        let _refresh = spawn(lab.uri("kvm1"), updates);
+        let _reading = spawn(lab.uri("kvm1"), updates);
         Self { inbox, state: SourceState::Starting, facts: Arc::default() }
     }
 

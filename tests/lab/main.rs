@@ -4,6 +4,7 @@
 mod bridge;
 mod bridge_guests;
 mod bridge_owners;
+mod closing;
 mod devices;
 mod doctor;
 mod hostdev;

@@ -41,7 +41,7 @@ async fn facts_with(
 #[tokio::test]
 async fn it_lists_what_the_test_driver_has() {
     let (updates, mut inbox) = unbounded_channel();
-    let _refresh = spawn(URI.to_owned(), updates);
+    let _reading = spawn(URI.to_owned(), updates);
     let facts = facts_with(&mut inbox, |_| true).await;
 
     let guest = facts.guests.iter().find(|guest| guest.name == "test").expect("the driver's guest");
@@ -56,7 +56,7 @@ async fn it_lists_what_the_test_driver_has() {
 #[tokio::test]
 async fn a_network_that_comes_starts_and_goes_is_told_by_events() {
     let (updates, mut inbox) = unbounded_channel();
-    let _refresh = spawn(URI.to_owned(), updates);
+    let _reading = spawn(URI.to_owned(), updates);
     facts_with(&mut inbox, |_| true).await;
 
     let writer = Connection::open(URI, Access::ReadWrite).expect("opens");
@@ -85,11 +85,13 @@ async fn what_did_not_change_is_not_told_again() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("node.xml");
     std::fs::write(&path, "<node/>").expect("written");
-    let refresh = spawn(format!("test://{}", path.display()), updates);
-    // The devices of the host come behind all else, once.
-    let facts = facts_with(&mut inbox, |facts| facts.node_nics.is_some()).await;
+    let reading = spawn(format!("test://{}", path.display()), updates);
+    let facts = facts_with(&mut inbox, |_| true).await;
     assert!(facts.guests.is_empty() && facts.networks.is_empty(), "an empty host is told too");
-    refresh.now();
+    assert!(facts.node_nics.is_none(), "nobody needs the host's devices yet");
+    reading.node_devices();
+    facts_with(&mut inbox, |facts| facts.node_nics.is_some()).await;
+    reading.refresh();
     let more = timeout(Duration::from_millis(1500), inbox.recv()).await;
     assert!(more.is_err(), "{more:?}");
 }
@@ -99,7 +101,7 @@ async fn a_daemon_that_is_not_there_is_down_and_tried_again() {
     let (updates, mut inbox) = unbounded_channel();
     let directory = tempfile::tempdir().expect("a directory");
     let socket = directory.path().join("no-socket");
-    let _refresh = spawn(format!("qemu+unix:///system?socket={}", socket.display()), updates);
+    let _reading = spawn(format!("qemu+unix:///system?socket={}", socket.display()), updates);
     let Some(Update::Libvirt { state, facts, .. }) = inbox.recv().await else { panic!("it ended") };
     let SourceState::Down { error, .. } = state else { panic!("{state:?}") };
     assert!(error.contains("no-socket"), "{error}");

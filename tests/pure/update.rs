@@ -305,6 +305,14 @@ fn the_switch_form_follows_its_keys_to_a_plan() {
     assert_eq!(state(&app), "NICs: centos7 vnet0");
 }
 
+/// There may be hundreds, each a call of its own: libvirt is asked for them by whoever shows them.
+#[test]
+fn the_hosts_devices_are_asked_for_by_their_form() {
+    let mut app = app((120, 40));
+    assert_eq!(press(&mut app, "Enter Esc s Esc"), []);
+    assert_eq!(press(&mut app, "a a"), [Effect::Devices]);
+}
+
 /// From `s` to the end of the change, with a hand on the keys all the time.
 #[test]
 fn a_change_runs_beside_the_keys_and_ends_in_words() {

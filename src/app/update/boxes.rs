@@ -10,6 +10,7 @@ use crate::app::job::Job;
 use crate::app::menu::{Deed, Menu};
 use crate::app::{App, Code, Effect, Key, Overlay, RowId};
 use crate::change::console;
+use crate::model::guest::NicSource;
 use crate::model::{DomainId, NicId};
 
 /// The NIC of the selected row, if it has one.
@@ -128,7 +129,7 @@ fn choose(app: &mut App, at: usize) -> Vec<Effect> {
             app.overlays.pop();
             match item.deed {
                 Deed::Switch(nic) => open_switch(app, Some(nic)),
-                Deed::Form(kind) => open_form(app, kind),
+                Deed::Form(kind) => return open_form(app, kind),
                 Deed::Console(guest) => return open_console(app, guest),
                 _ => {}
             }
@@ -157,11 +158,26 @@ fn menu_title(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-pub(super) fn open_form(app: &mut App, kind: FormKind) {
+pub(super) fn open_form(app: &mut App, kind: FormKind) -> Vec<Effect> {
     match Form::new(app.live(), kind) {
         Some(form) => app.overlays.push(Overlay::Form(Box::new(form))),
         None => app.say("that is not there any more"),
     }
+    if matches!(kind, FormKind::NicDevice(_)) { vec![Effect::Devices] } else { Vec::new() }
+}
+
+/// All about the selected row. Of a device that a guest has, only libvirt knows the name.
+pub(super) fn open_detail(app: &mut App) -> Vec<Effect> {
+    let Some(row) = app.cursor(app.focus) else { return Vec::new() };
+    let snapshot = app.live();
+    let is_device = match &row {
+        RowId::Nic(nic) => {
+            matches!(snapshot.nic(*nic).and_then(|nic| nic.source()), Some(NicSource::Hostdev { .. }))
+        }
+        _ => false,
+    };
+    app.overlays.push(Overlay::Detail { row, scroll: 0 });
+    if is_device { vec![Effect::Devices] } else { Vec::new() }
 }
 
 pub(super) fn on_form(app: &mut App, action: Action) -> Vec<Effect> {

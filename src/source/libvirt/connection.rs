@@ -5,6 +5,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -13,6 +14,7 @@ use virt::network::Network;
 use virt::storage_pool::StoragePool;
 use virt::sys;
 
+use super::closing::Open;
 use super::error::{ErrorKind, LibvirtError};
 use super::ffi;
 use super::objects::{GuestHandle, NetworkHandle};
@@ -47,10 +49,11 @@ fn is_for_our_group(socket: &str) -> bool {
     !everybody && nix::unistd::access(socket, nix::unistd::AccessFlags::W_OK).is_ok()
 }
 
-/// An open connection. Clones share it; it may be used from several threads at once.
+/// An open connection. Clones, and the handles of its objects, share it; it may be used from several threads at
+/// once. It is closed when the last of them is dropped, which holds nobody up.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    connect: Connect,
+    open: Arc<Open>,
     uri: String,
     access: Access,
 }
@@ -66,17 +69,17 @@ impl Connection {
     pub fn open(uri: &str, access: Access) -> Result<Self, LibvirtError> {
         ffi::start_event_loop();
         let uri = no_nul("connect to", uri)?;
-        let connect = match access {
+        let open = Open::new(|| match access {
             Access::ReadOnly => Connect::open_read_only(Some(uri)),
             Access::ReadWrite => Connect::open(Some(uri)),
-        };
-        let connect = connect.map_err(|error| LibvirtError::new("connect to", uri, &error))?;
+        });
+        let open = open.map_err(|error| LibvirtError::new("connect to", uri, &error))?;
         let (interval, count) = Self::KEEPALIVE;
         // Drivers inside this process (test:///) have none, and need none.
-        if let Err(error) = connect.set_keep_alive(interval, count) {
+        if let Err(error) = open.connect().set_keep_alive(interval, count) {
             tracing::debug!("no keepalive on {uri}: {}", error.message());
         }
-        Ok(Self { connect, uri: uri.to_owned(), access })
+        Ok(Self { open: Arc::new(open), uri: uri.to_owned(), access })
     }
 
     /// What it may do.
@@ -89,23 +92,23 @@ impl Connection {
     /// Looks only at what is known here, asks nobody.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.connect.is_alive().unwrap_or(false)
+        self.connect().is_alive().unwrap_or(false)
     }
 
     /// The daemon's version (`9.0.0`). Cheap: also serves to see whether the daemon answers.
     pub fn version(&self) -> Result<String, LibvirtError> {
         let version =
-            self.connect.get_lib_version().map_err(|error| self.error("ask the version of", &error))?;
+            self.connect().get_lib_version().map_err(|error| self.error("ask the version of", &error))?;
         Ok(format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000))
     }
 
     /// All guests, running or not, in no order.
     pub fn guests(&self) -> Result<Vec<GuestHandle>, LibvirtError> {
-        let domains = self.connect.list_all_domains(0);
+        let domains = self.connect().list_all_domains(0);
         domains
             .map_err(|error| self.error("list the guests of", &error))?
             .into_iter()
-            .map(GuestHandle::new)
+            .map(|domain| GuestHandle::new(domain, &self.open))
             .collect()
     }
 
@@ -114,22 +117,27 @@ impl Connection {
     /// # Errors
     /// [`ErrorKind::Gone`] when there is none.
     pub fn domain(&self, id: DomainId) -> Result<GuestHandle, LibvirtError> {
-        let found = Domain::lookup_by_uuid_string(&self.connect, &id.to_string());
-        GuestHandle::new(found.map_err(|error| LibvirtError::new("look up guest", id.to_string(), &error))?)
+        let found = Domain::lookup_by_uuid_string(self.connect(), &id.to_string());
+        let found = found.map_err(|error| LibvirtError::new("look up guest", id.to_string(), &error))?;
+        GuestHandle::new(found, &self.open)
     }
 
     /// All networks, active or not, in no order. Empty for a driver that has none.
     pub fn networks(&self) -> Result<Vec<NetworkHandle>, LibvirtError> {
-        match self.connect.list_all_networks(0).map_err(|error| self.error("list the networks of", &error)) {
-            Ok(networks) => networks.into_iter().map(NetworkHandle::new).collect(),
+        match self.connect().list_all_networks(0).map_err(|error| self.error("list the networks of", &error))
+        {
+            Ok(networks) => {
+                networks.into_iter().map(|network| NetworkHandle::new(network, &self.open)).collect()
+            }
             Err(error) if error.kind == ErrorKind::Unsupported => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    /// The NICs among the PCI node devices. Empty for a daemon that knows of none.
-    pub fn node_nics(&self) -> Result<Vec<PciNic>, LibvirtError> {
-        let listed = self.connect.list_all_node_devices(sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV);
+    /// The NICs among the PCI node devices; only those until `enough` says so, because each is a call of its own
+    /// and there may be hundreds. Empty for a daemon that knows of none.
+    pub fn node_nics(&self, enough: impl Fn() -> bool) -> Result<Vec<PciNic>, LibvirtError> {
+        let listed = self.connect().list_all_node_devices(sys::VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV);
         let devices = match listed.map_err(|error| self.error("list the node devices of", &error)) {
             Ok(devices) => devices,
             Err(error) if error.kind == ErrorKind::Unsupported => return Ok(Vec::new()),
@@ -140,8 +148,9 @@ impl Connection {
             let parsed = node_device::parse(&xml);
             parsed.inspect_err(|error| tracing::warn!("{error}")).ok().flatten()
         };
+        let devices = devices.iter().take_while(|_| !enough());
         let mut nics: Vec<PciNic> =
-            devices.iter().filter_map(|device| device.get_xml_desc(0).ok().and_then(nic)).collect();
+            devices.filter_map(|device| device.get_xml_desc(0).ok().and_then(nic)).collect();
         nics.sort_by_key(|nic| nic.address);
         Ok(nics)
     }
@@ -151,21 +160,20 @@ impl Connection {
     /// # Errors
     /// [`ErrorKind::Gone`] when there is none.
     pub fn network(&self, id: NetworkId) -> Result<NetworkHandle, LibvirtError> {
-        let found = Network::lookup_by_uuid_string(&self.connect, &id.to_string());
-        NetworkHandle::new(
-            found.map_err(|error| LibvirtError::new("look up network", id.to_string(), &error))?,
-        )
+        let found = Network::lookup_by_uuid_string(self.connect(), &id.to_string());
+        let found = found.map_err(|error| LibvirtError::new("look up network", id.to_string(), &error))?;
+        NetworkHandle::new(found, &self.open)
     }
 
     /// Defines a network, or changes the definition of the one with its UUID or name; does not start it.
     pub fn define_network(&self, xml: &str) -> Result<NetworkHandle, LibvirtError> {
-        let defined = Network::define_xml(&self.connect, no_nul("define a network on", xml)?);
-        NetworkHandle::new(defined.map_err(|error| self.error("define a network on", &error))?)
+        let defined = Network::define_xml(self.connect(), no_nul("define a network on", xml)?);
+        NetworkHandle::new(defined.map_err(|error| self.error("define a network on", &error))?, &self.open)
     }
 
     /// All storage pools, active or not: name, and directory where it has one. Empty for a driver without.
     pub fn pools(&self) -> Result<Vec<(String, Option<PathBuf>)>, LibvirtError> {
-        let pools = match self.connect.list_all_storage_pools(0) {
+        let pools = match self.connect().list_all_storage_pools(0) {
             Ok(pools) => pools,
             Err(error) => {
                 let error = self.error("list the storage pools of", &error);
@@ -188,12 +196,16 @@ impl Connection {
             no_nul(OPERATION, part)?;
         }
         let [emulator, arch, machine, virt_type] = parts.map(Option::as_deref);
-        let answer = self.connect.get_domain_capabilities(emulator, arch, machine, virt_type, 0);
+        let answer = self.connect().get_domain_capabilities(emulator, arch, machine, virt_type, 0);
         answer.map_err(|error| self.error(OPERATION, &error))
     }
 
-    pub(super) const fn connect(&self) -> &Connect {
-        &self.connect
+    fn connect(&self) -> &Connect {
+        self.open.connect()
+    }
+
+    pub(super) const fn open_share(&self) -> &Arc<Open> {
+        &self.open
     }
 
     fn error(&self, operation: &'static str, error: &VirtError) -> LibvirtError {

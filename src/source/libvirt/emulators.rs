@@ -10,13 +10,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::connection::{Access, Connection};
+use super::pulse::Pulse;
 use super::reader::Wake;
-use super::start;
 use crate::model::emulator::{DomainCapabilities, Emulator, EmulatorKey, models_of_device_help};
+use crate::source::supervise::{self, start};
 
 /// How long an emulator may take to list its devices.
 const LISTING: Duration = Duration::from_secs(10);
@@ -24,14 +26,15 @@ const LISTING: Duration = Duration::from_secs(10);
 /// The thread that finds out, and what it was asked.
 pub(super) struct Emulators {
     uri: String,
+    pulse: Arc<Pulse>,
     wake: Sender<Wake>,
     asked: Vec<EmulatorKey>,
     thread: Option<Sender<Vec<EmulatorKey>>>,
 }
 
 impl Emulators {
-    pub(super) const fn new(uri: String, wake: Sender<Wake>) -> Self {
-        Self { uri, wake, asked: Vec::new(), thread: None }
+    pub(super) const fn new(uri: String, pulse: Arc<Pulse>, wake: Sender<Wake>) -> Self {
+        Self { uri, pulse, wake, asked: Vec::new(), thread: None }
     }
 
     /// Finds out about those that were not asked for before.
@@ -42,8 +45,10 @@ impl Emulators {
         }
         let thread = self.thread.get_or_insert_with(|| {
             let (sender, wanted) = channel();
-            let (uri, wake) = (self.uri.clone(), self.wake.clone());
-            start("libvirt-emulators", move || run(&uri, &wanted, &wake));
+            let (uri, pulse, wake) = (self.uri.clone(), Arc::clone(&self.pulse), self.wake.clone());
+            start("libvirt-emulators", move || {
+                supervise::thread("libvirt-emulators", drop, || run(&uri, &pulse, &wanted, &wake));
+            });
             sender
         });
         self.asked.extend(new.iter().cloned());
@@ -51,7 +56,7 @@ impl Emulators {
     }
 }
 
-fn run(uri: &str, wanted: &Receiver<Vec<EmulatorKey>>, wake: &Sender<Wake>) {
+fn run(uri: &str, pulse: &Pulse, wanted: &Receiver<Vec<EmulatorKey>>, wake: &Sender<Wake>) {
     let mut lists = BTreeMap::new();
     while let Ok(keys) = wanted.recv() {
         let connection = Access::ReadWrite.is_free_of_prompts(uri).then(|| {
@@ -59,8 +64,8 @@ fn run(uri: &str, wanted: &Receiver<Vec<EmulatorKey>>, wake: &Sender<Wake>) {
             opened.inspect_err(|error| tracing::debug!("for the emulators: {error}")).ok()
         });
         let connection = connection.flatten();
-        let emulators = keys.into_iter().map(|key| {
-            let models = models(uri, connection.as_ref(), &key, &mut lists);
+        let emulators = keys.into_iter().take_while(|_| !pulse.is_over()).map(|key| {
+            let models = models(uri, connection.as_ref(), &key, &mut lists, pulse);
             Emulator { key, models }
         });
         if wake.send(Wake::Emulators(emulators.collect())).is_err() {
@@ -74,6 +79,7 @@ fn models(
     connection: Option<&Connection>,
     key: &EmulatorKey,
     lists: &mut BTreeMap<String, Vec<String>>,
+    pulse: &Pulse,
 ) -> Vec<String> {
     let said = connection.and_then(|connection| {
         let xml = connection.domain_capabilities(key);
@@ -86,7 +92,7 @@ fn models(
     }
     let path = said.path.or_else(|| key.emulator.clone()).filter(|_| is_here(uri));
     let Some(path) = path else { return Vec::new() };
-    lists.entry(path).or_insert_with_key(|path| device_help(path).unwrap_or_default()).clone()
+    lists.entry(path).or_insert_with_key(|path| device_help(path, pulse).unwrap_or_default()).clone()
 }
 
 /// The daemon's paths are this process's paths.
@@ -94,7 +100,7 @@ fn is_here(uri: &str) -> bool {
     uri.starts_with("qemu:///") && !uri.contains("socket=")
 }
 
-fn device_help(path: &str) -> Option<Vec<String>> {
+fn device_help(path: &str, pulse: &Pulse) -> Option<Vec<String>> {
     let path = Path::new(path);
     let file = path.metadata().ok()?;
     if !path.is_absolute() || file.uid() != 0 || file.mode() & 0o022 != 0 {
@@ -119,7 +125,9 @@ fn device_help(path: &str) -> Option<Vec<String>> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => break,
-            Ok(None) if begun.elapsed() < LISTING => std::thread::sleep(Duration::from_millis(10)),
+            Ok(None) if begun.elapsed() < LISTING && !pulse.is_over() => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
             ended => {
                 tracing::debug!("{path:?} lists no devices: {ended:?}");
                 let _ = child.kill();

@@ -98,6 +98,6 @@ impl Connection {
     /// Sends every event of this connection to `sink`, which may only hand on (push into a channel).
     pub fn subscribe(&self, sink: impl Fn(Event) + Send + Sync + 'static) -> Subscription {
         let sink = Arc::new(Sink(Box::new(sink)));
-        Subscription { _registrations: ffi::Registrations::new(self.connect().clone(), &sink) }
+        Subscription { _registrations: ffi::Registrations::new(Arc::clone(self.open_share()), &sink) }
     }
 }

@@ -13,12 +13,12 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 use std::{mem, ptr, thread};
 
-use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::network::Network;
 use virt::sys;
 
+use super::closing::Open;
 use super::events::{CloseReason, Event, Sink};
 use crate::model::{DomainId, NetworkId};
 
@@ -146,7 +146,7 @@ type Shared = Arc<Sink>;
 
 /// All callbacks of one connection; dropping it takes them back (a call of the daemon each).
 pub(super) struct Registrations {
-    connect: Connect,
+    open: Arc<Open>,
     domain: Vec<c_int>,
     network: Vec<c_int>,
     close: bool,
@@ -154,8 +154,8 @@ pub(super) struct Registrations {
 
 impl Registrations {
     /// Registers for everything in [`Event`]. A driver that lacks one of the events gives the others.
-    pub(super) fn new(connect: Connect, sink: &Shared) -> Self {
-        let mut all = Self { connect, domain: Vec::new(), network: Vec::new(), close: false };
+    pub(super) fn new(open: Arc<Open>, sink: &Shared) -> Self {
+        let mut all = Self { open, domain: Vec::new(), network: Vec::new(), close: false };
         // SAFETY: libvirt calls each callback with the signature that belongs to its event id; these
         // casts are how libvirt means it (VIR_DOMAIN_EVENT_CALLBACK).
         let domain_events: [(u32, DomainCallback); 5] = unsafe {
@@ -176,7 +176,7 @@ impl Registrations {
     }
 
     fn domain_event(&mut self, event: c_int, callback: DomainCallback, sink: &Shared) {
-        let (connect, opaque) = (self.connect.as_ptr(), share(sink));
+        let (connect, opaque) = (self.open.connect().as_ptr(), share(sink));
         // SAFETY: the connection is alive; a null domain means all; libvirt owns `opaque` from here
         // until it calls `release`, unless it refuses.
         let id = unsafe {
@@ -191,7 +191,7 @@ impl Registrations {
     }
 
     fn network_event(&mut self, sink: &Shared) {
-        let (connect, opaque) = (self.connect.as_ptr(), share(sink));
+        let (connect, opaque) = (self.open.connect().as_ptr(), share(sink));
         let event = sys::VIR_NETWORK_EVENT_ID_LIFECYCLE.cast_signed();
         // SAFETY: as for domains.
         let id = unsafe {
@@ -210,7 +210,7 @@ impl Registrations {
         let opaque = share(sink);
         // SAFETY: as for domains.
         let status = unsafe {
-            let connect = self.connect.as_ptr();
+            let connect = self.open.connect().as_ptr();
             sys::virConnectRegisterCloseCallback(connect, Some(on_close), opaque, Some(release))
         };
         self.close = status == 0;
@@ -222,7 +222,7 @@ impl Registrations {
 
 impl Drop for Registrations {
     fn drop(&mut self) {
-        let connect = self.connect.as_ptr();
+        let connect = self.open.connect().as_ptr();
         // SAFETY: the ids were given by this connection, which is still referenced; errors (a dead
         // connection) do not matter, the callbacks are gone either way.
         unsafe {

@@ -27,7 +27,7 @@ pub(super) struct Inventory {
 }
 
 impl Inventory {
-    /// Reads what is dirty. What cannot be read of one object keeps its last figures.
+    /// Reads what is dirty, until nobody listens. What cannot be read of one object keeps its last figures.
     ///
     /// # Errors
     /// Only when the connection is dead.
@@ -40,7 +40,7 @@ impl Inventory {
         if dirty.everything {
             self.read_guests(connection, pulse)?;
         } else {
-            for &id in &dirty.guests {
+            for &id in dirty.guests.iter().take_while(|_| !pulse.is_over()) {
                 pulse.asking("read a guest");
                 self.read_guest(connection, id, connection.domain(id))?;
             }
@@ -48,7 +48,7 @@ impl Inventory {
         if dirty.everything || dirty.all_networks {
             self.read_networks(connection, pulse)?;
         } else {
-            for &id in &dirty.networks {
+            for &id in dirty.networks.iter().take_while(|_| !pulse.is_over()) {
                 pulse.asking("read a network");
                 self.read_network(connection, id, connection.network(id))?;
             }
@@ -60,7 +60,7 @@ impl Inventory {
         pulse.asking("list the guests");
         let Some(guests) = unless_dead(connection, connection.guests())? else { return Ok(()) };
         self.guests.retain(|id, _| guests.iter().any(|guest| guest.id() == *id));
-        for guest in guests {
+        for guest in guests.into_iter().take_while(|_| !pulse.is_over()) {
             pulse.asking("read a guest");
             self.read_guest(connection, guest.id(), Ok(guest))?;
         }
@@ -86,7 +86,7 @@ impl Inventory {
         pulse.asking("list the networks");
         let Some(networks) = unless_dead(connection, connection.networks())? else { return Ok(()) };
         self.networks.retain(|id, _| networks.iter().any(|network| network.id() == *id));
-        for network in networks {
+        for network in networks.into_iter().take_while(|_| !pulse.is_over()) {
             pulse.asking("read a network");
             self.read_network(connection, network.id(), Ok(network))?;
         }
@@ -112,8 +112,13 @@ impl Inventory {
     ///
     /// # Errors
     /// Only when the connection is dead.
-    pub(super) fn read_node_nics(&mut self, connection: &Connection) -> Result<(), LibvirtError> {
-        match connection.node_nics() {
+    pub(super) fn read_node_nics(
+        &mut self,
+        connection: &Connection,
+        pulse: &Pulse,
+    ) -> Result<(), LibvirtError> {
+        pulse.asking("list the node devices");
+        match connection.node_nics(|| pulse.is_over()) {
             Err(error) if !connection.is_alive() => return Err(error),
             Err(error) => tracing::info!("{error}"),
             Ok(nics) => self.node_nics = Some(nics),

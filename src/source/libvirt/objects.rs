@@ -2,12 +2,15 @@
 //!
 //! The source only reads through them; what writes is for `change::apply` alone.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use virt::domain::Domain;
 use virt::error::Error as VirtError;
 use virt::network::Network;
 use virt::sys;
 
+use super::closing::Open;
 use super::connection::no_nul;
 use super::error::{ErrorKind, LibvirtError};
 use super::ffi;
@@ -41,14 +44,15 @@ pub struct GuestHandle {
     domain: Domain,
     id: DomainId,
     name: String,
+    _open: Arc<Open>,
 }
 
 impl GuestHandle {
-    pub(super) fn new(domain: Domain) -> Result<Self, LibvirtError> {
+    pub(super) fn new(domain: Domain, open: &Arc<Open>) -> Result<Self, LibvirtError> {
         let nameless = |error| LibvirtError::new("read the identity of", "a guest", &error);
         let id = DomainId(domain.get_uuid().map_err(nameless)?.into_bytes());
         let name = domain.get_name().map_err(nameless)?;
-        Ok(Self { domain, id, name })
+        Ok(Self { domain, id, name, _open: Arc::clone(open) })
     }
 
     /// Its UUID.
@@ -222,14 +226,15 @@ pub struct NetworkHandle {
     network: Network,
     id: NetworkId,
     name: String,
+    _open: Arc<Open>,
 }
 
 impl NetworkHandle {
-    pub(super) fn new(network: Network) -> Result<Self, LibvirtError> {
+    pub(super) fn new(network: Network, open: &Arc<Open>) -> Result<Self, LibvirtError> {
         let nameless = |error| LibvirtError::new("read the identity of", "a network", &error);
         let id = NetworkId(network.get_uuid().map_err(nameless)?.into_bytes());
         let name = network.get_name().map_err(nameless)?;
-        Ok(Self { network, id, name })
+        Ok(Self { network, id, name, _open: Arc::clone(open) })
     }
 
     /// Its UUID.

@@ -2,6 +2,7 @@
 //!
 //! All updates go out under one lock, so that "stale" can never overtake the "ok" that follows it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Pulse {
     inner: Mutex<Inner>,
     updates: Updates,
+    over: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -35,12 +37,17 @@ struct Inner {
 
 impl Pulse {
     pub(super) fn new(updates: Updates) -> Self {
-        Self { inner: Mutex::default(), updates }
+        Self { inner: Mutex::default(), updates, over: AtomicBool::new(false) }
+    }
+
+    /// Whoever reads shall stop after the call under way.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// Nobody listens any more.
     pub(super) fn is_over(&self) -> bool {
-        self.updates.is_closed()
+        self.over.load(Ordering::Relaxed) || self.updates.is_closed()
     }
 
     /// A call begins; `what` completes "waiting to …".

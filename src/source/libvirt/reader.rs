@@ -35,6 +35,8 @@ pub(super) enum Wake {
     Agents(BTreeMap<DomainId, Vec<AgentAddress>>),
     /// What was found out about emulators.
     Emulators(Vec<Emulator>),
+    /// Somebody needs the node devices.
+    Devices,
     /// Somebody asked.
     Refresh,
 }
@@ -48,11 +50,11 @@ pub(super) struct Dirty {
     pub(super) all_networks: bool,
 }
 
-/// Whether what is read once per connection was read on this one.
+/// Whether the node devices must be listed: there may be hundreds, and few ever need them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Once {
-    Unread,
-    Read,
+enum NodeDevices {
+    NotAsked,
+    Asked,
 }
 
 impl Dirty {
@@ -69,15 +71,17 @@ pub(super) struct Reader {
     inventory: Inventory,
     agents: Agents,
     emulators: Emulators,
+    node_devices: NodeDevices,
     backoff: Backoff,
 }
 
 impl Reader {
     pub(super) fn new(uri: String, pulse: Arc<Pulse>, wake: Sender<Wake>) -> Self {
-        let agents = Agents::new(uri.clone(), wake.clone());
-        let emulators = Emulators::new(uri.clone(), wake.clone());
+        let agents = Agents::new(uri.clone(), Arc::clone(&pulse), wake.clone());
+        let emulators = Emulators::new(uri.clone(), Arc::clone(&pulse), wake.clone());
         let (inventory, backoff) = (Inventory::default(), Backoff::default());
-        Self { uri, pulse, wake, inventory, agents, emulators, backoff }
+        let node_devices = NodeDevices::NotAsked;
+        Self { uri, pulse, wake, inventory, agents, emulators, node_devices, backoff }
     }
 
     /// Reads until nobody listens any more.
@@ -86,7 +90,7 @@ impl Reader {
             let Err(error) = self.session(wakes) else { return };
             tracing::debug!("libvirt: {error}");
             self.pulse.lost(&error);
-            pause(self.backoff.next_wait(), wakes);
+            self.pause(wakes);
         }
     }
 
@@ -99,7 +103,6 @@ impl Reader {
         let version = connection.version()?;
         let mut dirty = Dirty::everything();
         let mut slow = Instant::now();
-        let mut node_devices = Once::Unread;
         while !self.pulse.is_over() {
             if dirty.everything {
                 slow = Instant::now();
@@ -114,10 +117,9 @@ impl Reader {
                 self.backoff.reset();
             }
             self.pulse.rest(self.inventory.changed(), Some(&version));
-            // Once per connection, behind all else: there may be hundreds, and only their names are wanted.
-            if std::mem::replace(&mut node_devices, Once::Read) == Once::Unread {
-                self.pulse.asking("list the node devices");
-                self.inventory.read_node_nics(&connection)?;
+            if self.node_devices == NodeDevices::Asked {
+                self.inventory.read_node_nics(&connection, &self.pulse)?;
+                self.node_devices = NodeDevices::NotAsked;
                 self.pulse.rest(self.inventory.changed(), Some(&version));
             }
             dirty = self.wait(wakes, &connection)?;
@@ -137,6 +139,9 @@ impl Reader {
                         until = Instant::now() + DEBOUNCE;
                     }
                     self.note(wake, &mut dirty, connection)?;
+                    if self.pulse.is_over() {
+                        return Ok(dirty);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(dirty),
             }
@@ -157,10 +162,30 @@ impl Reader {
             },
             Wake::Leases => dirty.all_networks = true,
             Wake::Refresh => dirty.everything = true,
-            Wake::Agents(answers) => self.inventory.set_agent_addresses(answers),
-            Wake::Emulators(found) => self.inventory.add_emulators(found),
+            other => self.keep(other),
         }
         Ok(())
+    }
+
+    /// Takes what is no matter of one connection.
+    fn keep(&mut self, wake: Wake) {
+        match wake {
+            Wake::Agents(answers) => self.inventory.set_agent_addresses(answers),
+            Wake::Emulators(found) => self.inventory.add_emulators(found),
+            Wake::Devices => self.node_devices = NodeDevices::Asked,
+            Wake::Event(_) | Wake::Leases | Wake::Refresh => {}
+        }
+    }
+
+    /// Waits before the next try; a refresh by hand tries at once.
+    fn pause(&mut self, wakes: &Receiver<Wake>) {
+        let until = Instant::now() + self.backoff.next_wait();
+        while let Ok(wake) = wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if matches!(wake, Wake::Refresh) {
+                return;
+            }
+            self.keep(wake);
+        }
     }
 }
 
@@ -171,15 +196,5 @@ fn open(uri: &str) -> Result<Connection, LibvirtError> {
             Connection::open(uri, Access::ReadWrite)
         }
         opened => opened,
-    }
-}
-
-/// Waits before the next try; a refresh by hand tries at once.
-fn pause(wait: Duration, wakes: &Receiver<Wake>) {
-    let until = Instant::now() + wait;
-    while let Ok(wake) = wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
-        if matches!(wake, Wake::Refresh) {
-            return;
-        }
     }
 }
