@@ -1,6 +1,6 @@
 //! PURE. Findings and rows: which row a finding is about, and how bad what is known of a row is.
 
-use super::rows::RowId;
+use super::rows::{RowId, stack};
 use super::state::{App, Pane};
 use crate::doctor::{Finding, Severity, Subject};
 use crate::model::{Snapshot, kernel::LinkKind};
@@ -18,6 +18,15 @@ pub fn row_of(snapshot: &Snapshot, subject: &Subject) -> Option<(Pane, RowId)> {
             if matches!(link.kind, LinkKind::Bridge(_)) {
                 return Some((Pane::Bridges, RowId::Bridge(*name)));
             }
+            let stacked = stack::all(snapshot).find_map(|found| {
+                let lower = found.lower.name;
+                let is_on_it = found.uppers().any(|upper| upper.link().name == *name);
+                let row = if lower == *name { Some(RowId::Lower(lower)) } else { None };
+                row.or_else(|| is_on_it.then_some(RowId::Upper(lower, *name)))
+            });
+            if let Some(row) = stacked {
+                return Some((Pane::Bridges, row));
+            }
             let bridge = snapshot.bridge_named(snapshot.link(link.master?)?.name)?;
             Some((Pane::Bridges, RowId::Port(bridge.name, *name)))
         }
@@ -34,14 +43,15 @@ impl App {
                 .bridge_named(*bridge)
                 .and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port))
                 .and_then(|port| port.nic),
+            RowId::Upper(lower, name) => stack::nic(self.snapshot(), *lower, *name).map(|nic| nic.id),
             _ => None,
         };
         let concerns = |finding: &&Finding| match (&finding.subject, row) {
             (Subject::Nic(a), RowId::Nic(b)) => a == b,
-            (Subject::Nic(nic), RowId::Port(..)) => nic_of_port == Some(*nic),
+            (Subject::Nic(nic), RowId::Port(..) | RowId::Upper(..)) => nic_of_port == Some(*nic),
             (Subject::Network(a), RowId::Network(b)) => a == b,
             (Subject::Bridge(a) | Subject::Link(a), RowId::Bridge(b))
-            | (Subject::Link(a), RowId::Port(_, b)) => a == b,
+            | (Subject::Link(a), RowId::Port(_, b) | RowId::Lower(b) | RowId::Upper(_, b)) => a == b,
             _ => false,
         };
         let findings = self.doctor.report().findings.iter();

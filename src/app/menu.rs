@@ -5,7 +5,7 @@ use super::forms::guest::On;
 use super::forms::{FormKind, More, bridge};
 use super::job::{Job, Planned, ShimJob};
 use super::remedy;
-use super::rows::RowId;
+use super::rows::{RowId, stack};
 use crate::change::bridge::{BridgeWant, Lasting};
 use crate::change::network::{Autostart, NetworkWant};
 use crate::change::shim::{self, ShimWant};
@@ -160,6 +160,17 @@ impl Menu {
                 }
                 format!("bridge {name}")
             }),
+            Some(RowId::Lower(lower)) => {
+                lines.shim(*lower);
+                Some(format!("{lower}, below macvtaps"))
+            }
+            Some(RowId::Upper(lower, name)) => {
+                let guest = stack::nic(snapshot, *lower, *name).and_then(|nic| lines.nic(nic.id));
+                guest.or_else(|| {
+                    lines.shim(*lower);
+                    Some(format!("shim {name} over {lower}"))
+                })
+            }
             Some(RowId::Rule(..)) | None => None,
         };
         lines.new_things(row);

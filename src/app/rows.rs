@@ -1,6 +1,10 @@
 //! PURE. The rows of each pane: which, in what order, and which belong together.
 
+pub mod stack;
+
+use self::stack::Upper;
 use crate::app::state::{App, Pane, Sort};
+use crate::change::shim;
 use crate::model::firewall::ChainId;
 use crate::model::snapshot::GuestRule;
 use crate::model::{IfName, NetworkId, Nic, NicId, Snapshot};
@@ -15,6 +19,10 @@ pub enum RowId {
     Bridge(IfName),
     /// A port of a bridge: bridge, port.
     Port(IfName, IfName),
+    /// A NIC of the host that carries macvtaps or a shim.
+    Lower(IfName),
+    /// A macvtap or a shim: the NIC below, its own name.
+    Upper(IfName, IfName),
     /// A rule: chain, handle.
     Rule(ChainId, u64),
     /// A network.
@@ -51,6 +59,16 @@ pub fn rows(app: &App, pane: Pane) -> Vec<RowId> {
                     rows.extend(ports);
                 }
             }
+            for stack in stack::all(snapshot) {
+                let lower = stack.lower.name;
+                let whole = keep(lower.to_string());
+                let uppers = stack.uppers().filter(|upper| whole || keep(upper_text(snapshot, *upper)));
+                let uppers: Vec<_> = uppers.map(|upper| RowId::Upper(lower, upper.link().name)).collect();
+                if whole || !uppers.is_empty() {
+                    rows.push(RowId::Lower(lower));
+                    rows.extend(uppers);
+                }
+            }
             rows
         }
         Pane::Rules => snapshot
@@ -68,6 +86,17 @@ pub fn rows(app: &App, pane: Pane) -> Vec<RowId> {
             .filter(|network| keep(format!("{} {}", network.name, words::subnets(network))))
             .map(|network| RowId::Network(network.id))
             .collect(),
+    }
+}
+
+fn upper_text(snapshot: &Snapshot, upper: Upper<'_>) -> String {
+    let name = upper.link().name;
+    match upper {
+        Upper::Macvtap(_, nic) => format!("{name} macvtap {}", nic.guest),
+        Upper::Shim(link) => {
+            let routes = shim::routes_by(&snapshot.kernel, link).map(|route| route.destination.to_string());
+            format!("{name} shim {}", routes.collect::<Vec<_>>().join(" "))
+        }
     }
 }
 
@@ -158,6 +187,10 @@ fn place(snapshot: &Snapshot, row: &RowId) -> Place {
                 bridges: vec![*bridge],
                 networks: of_bridge(*bridge).into_iter().collect(),
             }
+        }
+        RowId::Lower(_) => Place::default(),
+        RowId::Upper(lower, name) => {
+            Place { nic: stack::nic(snapshot, *lower, *name).map(|nic| nic.id), ..Place::default() }
         }
         RowId::Rule(chain, handle) => {
             let rule = rule(snapshot, chain, *handle);

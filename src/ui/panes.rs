@@ -16,8 +16,11 @@ use super::table::{Cell, Column, Mark, Row, Table, Wide, left, right};
 use super::text::{count, escape, rate, truncate, width};
 use super::theme::{Role, Theme};
 use super::words;
+use crate::app::rows::stack::{self, Upper};
 use crate::app::rows::{related, rows, rule};
 use crate::app::{App, Pane, RowId};
+use crate::change::shim;
+use crate::model::kernel::{Link, LinkKind};
 use crate::model::snapshot::{GuestRule, PortRole};
 use crate::model::{Bridge, DomainState, ForwardMode, Network, Nic, Port, Snapshot, SourceState};
 
@@ -129,7 +132,7 @@ fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row
     };
     let row = |id: &RowId, cells: Option<Vec<Cell>>| Row {
         cells: cells.unwrap_or_default(),
-        wide: if matches!(id, RowId::Bridge(_)) { Wide::Row } else { Wide::Column },
+        wide: if matches!(id, RowId::Bridge(_) | RowId::Lower(_)) { Wide::Row } else { Wide::Column },
         mark: mark(id),
     };
     let rows = ids.iter().enumerate().map(|(at, id)| {
@@ -146,6 +149,10 @@ fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row
                 .bridge_named(*bridge)
                 .and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port))
                 .map(|port| port_cells(port, !matches!(ids.get(at + 1), Some(RowId::Port(..))))),
+            RowId::Lower(lower) => snapshot.link_named(*lower).map(|link| lower_cells(snapshot, link)),
+            RowId::Upper(lower, name) => stack::upper(snapshot, *lower, *name).map(|upper| {
+                upper_cells(snapshot, upper, !matches!(ids.get(at + 1), Some(RowId::Upper(..))))
+            }),
             RowId::Rule(chain, handle) => rule(snapshot, chain, *handle).map(rule_cells),
             RowId::Network(network) => snapshot.network(*network).map(network_cells),
         };
@@ -166,7 +173,7 @@ fn flagged(app: &App, id: &RowId, mut cells: Vec<Cell>) -> Vec<Cell> {
     if let (Some(severity), Some(first)) = (app.trouble(id), cells.first_mut()) {
         // A port's name stands behind its branch.
         first.text = match id {
-            RowId::Port(..) => format!("{} {}", first.text, severity.glyph()),
+            RowId::Port(..) | RowId::Upper(..) => format!("{} {}", first.text, severity.glyph()),
             _ => format!("{} {}", severity.glyph(), first.text),
         };
         first.role = super::overlays::doctor::role(severity);
@@ -293,7 +300,6 @@ fn bridge_cells(bridge: &Bridge) -> Vec<Cell> {
 }
 
 fn port_cells(port: &Port, last: bool) -> Vec<Cell> {
-    let branch = if last { "└─" } else { "├─" };
     let state = port.info.as_ref().map_or("–", |info| info.state.word());
     let forwards = state == "forwarding";
     let owner = match (port.role, &port.guest) {
@@ -303,12 +309,55 @@ fn port_cells(port: &Port, last: bool) -> Vec<Cell> {
     };
     let per_second = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), rate);
     vec![
-        Cell::new(format!("{branch} {}", port.name)),
+        Cell::new(format!("{} {}", branch(last), port.name)),
         Cell::role(state, if forwards { Role::Good } else { Role::Warn }),
         Cell::new(owner),
         Cell::new(per_second(port.rate.map(|rate| rate.rx_bytes))),
         Cell::new(per_second(port.rate.map(|rate| rate.tx_bytes))),
     ]
+}
+
+/// A NIC below macvtaps.
+fn lower_cells(snapshot: &Snapshot, link: &Link) -> Vec<Cell> {
+    let mut cells = vec![Cell::role(link.name.to_string(), Role::Strong)];
+    if !link.up {
+        cells.push(Cell::role("▲ down", Role::Warn));
+    }
+    let mut own = snapshot.kernel.addresses.iter().filter(|own| own.index == link.index && own.is_global());
+    cells.extend(own.next().map(|own| Cell::new(own.address.to_string())));
+    cells.push(Cell::role("macvtaps", Role::Dim));
+    cells
+}
+
+fn upper_cells(snapshot: &Snapshot, upper: Upper<'_>, last: bool) -> Vec<Cell> {
+    let link = upper.link();
+    let per_second = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), rate);
+    let (state, owner, now) = match upper {
+        Upper::Macvtap(link, nic) => {
+            let mode = match link.kind {
+                LinkKind::Macvtap { mode } => mode.word(),
+                _ => "–",
+            };
+            (mode, escape(&nic.guest).into_owned(), nic.rate)
+        }
+        Upper::Shim(link) => {
+            let guests = shim::routes_by(&snapshot.kernel, link).count();
+            let state = if link.up { "shim" } else { "shim ▲ down" };
+            let owner = format!("{guests} guest{}", if guests == 1 { "" } else { "s" });
+            (state, owner, snapshot.history.samples(link.index).next_back().copied())
+        }
+    };
+    vec![
+        Cell::new(format!("{} {}", branch(last), link.name)),
+        Cell::role(state, if link.up { Role::Good } else { Role::Warn }),
+        Cell::new(owner),
+        Cell::new(per_second(now.map(|rate| rate.rx_bytes))),
+        Cell::new(per_second(now.map(|rate| rate.tx_bytes))),
+    ]
+}
+
+const fn branch(last: bool) -> &'static str {
+    if last { "└─" } else { "├─" }
 }
 
 const RULES: &[Column] = &[

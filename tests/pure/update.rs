@@ -46,6 +46,8 @@ fn row(app: &App, row: &RowId) -> String {
         ),
         RowId::Bridge(name) => name.to_string(),
         RowId::Port(bridge, port) => format!("{bridge}/{port}"),
+        RowId::Lower(name) => format!("{name} below"),
+        RowId::Upper(lower, name) => format!("{lower}/{name}"),
         RowId::Rule(chain, _) => format!("a rule of {}", chain.chain),
         RowId::Network(id) => snapshot.network(*id).map_or_else(|| "gone".to_owned(), |one| one.name.clone()),
     }

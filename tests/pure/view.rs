@@ -13,7 +13,8 @@ use ratatui::style::{Color, Modifier};
 use virt_net::app::job::News;
 use virt_net::app::{App, Event, update};
 use virt_net::change::{Outcome, StepState};
-use virt_net::model::{Facts, SourceState, Timestamp, topology};
+use virt_net::model::kernel::LinkKind;
+use virt_net::model::{Facts, MacvtapMode, SourceState, Timestamp, topology};
 use virt_net::ui;
 use virt_net::ui::glyphs::Glyphs;
 use virt_net::ui::theme::Theme;
@@ -99,6 +100,28 @@ fn the_details_of_each_kind_of_row() {
         press(&mut app, keys);
         assert_snapshot!(format!("details_{name}"), picture(&app));
     }
+}
+
+#[test]
+fn a_shim_stands_beside_the_macvtaps_of_its_nic() {
+    let stacked = |size, keys| {
+        let mut app = changed(size, |facts| {
+            crate::shim::with_shim(facts, &["10.0.0.208/32"]);
+            let kernel = Arc::make_mut(&mut facts.kernel);
+            let eth0 = kernel.links.iter().find(|link| link.name.to_string() == "eth0").unwrap().index;
+            let tap = kernel.links.iter_mut().find(|link| link.name.to_string() == "vnet2").unwrap();
+            tap.kind = LinkKind::Macvtap { mode: MacvtapMode::Bridge };
+            (tap.lower, tap.master, tap.port) = (Some(eth0), None, None);
+        });
+        press(&mut app, keys);
+        picture(&app)
+    };
+    assert_snapshot!("stack_120x40", stacked((120, 40), "2 G"));
+    assert_snapshot!("stack_80x24", stacked((80, 24), "2 G"));
+    assert_snapshot!("stack_nic", stacked((100, 34), "2 G k k Enter"));
+    assert_snapshot!("stack_shim", stacked((100, 34), "2 G Enter"));
+    assert_snapshot!("stack_menu", stacked((100, 34), "2 G a"));
+    assert_snapshot!("stack_found", stacked((80, 24), "2 / 2 0 8 Enter"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use super::{Field, Form, Shown, choice, refusal, text};
 use crate::app::RowId;
 use crate::app::job::{Job, Planned};
+use crate::app::rows::stack;
 use crate::change::Refusal;
 use crate::change::models;
 use crate::change::new_guest::{self, Boot, Disk, Graphics, NewGuest};
@@ -54,7 +55,10 @@ impl On {
                 found.and_then(|port| port.nic).map_or_else(|| of_bridge(*bridge), like)
             }
             Some(RowId::Nic(id)) => like(*id),
-            Some(RowId::Rule(..)) | None => Self::Anything,
+            Some(RowId::Upper(lower, name)) => {
+                stack::nic(snapshot, *lower, *name).map_or(Self::Anything, |nic| like(nic.id))
+            }
+            Some(RowId::Lower(_) | RowId::Rule(..)) | None => Self::Anything,
         }
     }
 

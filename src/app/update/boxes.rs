@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{ask, scroll, start};
+use super::{consider, scroll, start};
 use crate::app::action::Action;
 use crate::app::form::SwitchForm;
 use crate::app::forms::{Form, FormKind};
-use crate::app::job::Job;
 use crate::app::menu::{Deed, Menu};
+use crate::app::rows::stack;
 use crate::app::{App, Code, Effect, Key, Overlay, RowId};
 use crate::change::console;
 use crate::model::guest::NicSource;
@@ -22,6 +22,7 @@ pub(super) fn nic_of(app: &App) -> Option<NicId> {
             .bridge_named(bridge)
             .and_then(|bridge| bridge.ports.iter().find(|other| other.name == port))
             .and_then(|port| port.nic),
+        Some(RowId::Upper(lower, name)) => stack::nic(snapshot, lower, name).map(|nic| nic.id),
         _ => None,
     };
     nic.filter(|nic| snapshot.nic(*nic).is_some())
@@ -100,6 +101,7 @@ pub(super) fn on_menu(app: &mut App, action: Action) -> Vec<Effect> {
 pub(super) fn uplink_of(app: &App) -> Option<crate::model::IfName> {
     match app.cursor(app.focus) {
         Some(RowId::Port(_, port)) => Some(port),
+        Some(RowId::Lower(nic)) => Some(nic),
         _ => None,
     }
 }
@@ -112,13 +114,7 @@ fn choose(app: &mut App, at: usize) -> Vec<Effect> {
     match item.deed.plan(&snapshot) {
         Some(Ok(job)) => {
             app.overlays.pop();
-            if let Job::Bridge(job) = job {
-                return vec![Effect::PlanBridge(job)];
-            }
-            if let Job::Shim(job) = job {
-                return vec![Effect::PlanShim(job)];
-            }
-            ask(app, &menu_title(&item.text), job);
+            return consider(app, &menu_title(&item.text), job);
         }
         Some(Err(refusal)) => app.say(format!("{}: {}; {}", refusal.what, refusal.reason, refusal.way_out)),
         // A form that could only begin with another place than the line says.

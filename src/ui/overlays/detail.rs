@@ -2,10 +2,12 @@
 //! a network with its leases and XML, a rule in full.
 
 mod device;
+mod stack;
 
 use ratatui::text::{Line, Span};
 
-use crate::app::rows::rule;
+use crate::app::rows::stack::Upper;
+use crate::app::rows::{self, rule};
 use crate::app::{App, RowId};
 use crate::model::snapshot::GuestRule;
 use crate::model::{Bridge, Counters, Network, Nic, NicConfig, NicSource, Port, Snapshot};
@@ -33,6 +35,16 @@ pub(super) fn lines<'a>(app: &App, row: &RowId, theme: Theme, room: usize) -> (S
             .map_or_else(gone, |port| {
                 (format!(" {name}, port of {bridge} "), port_lines(snapshot, port, theme))
             }),
+        RowId::Lower(name) => snapshot.link_named(*name).map_or_else(gone, |link| {
+            (format!(" {name}, below macvtaps "), stack::lower_lines(snapshot, link, theme))
+        }),
+        RowId::Upper(lower, name) => match rows::stack::upper(snapshot, *lower, *name) {
+            Some(Upper::Macvtap(_, nic)) => lines(app, &RowId::Nic(nic.id), theme, room),
+            Some(Upper::Shim(link)) => {
+                (format!(" shim {name} over {lower} "), stack::shim_lines(snapshot, link, theme))
+            }
+            None => gone(),
+        },
         RowId::Network(id) => snapshot.network(*id).map_or_else(gone, |network| {
             (format!(" network {} ", escape(&network.name)), network_lines(snapshot, network, theme, room))
         }),
