@@ -82,13 +82,30 @@ fn on_event(app: &mut App, event: Event) -> Vec<Effect> {
 }
 
 /// A question about a change.
-pub(super) fn ask(app: &mut App, title: &str, job: Job) {
+fn ask(app: &mut App, title: &str, job: Job) {
     app.overlays.push(Overlay::Confirm {
         title: title.to_owned(),
         job: Box::new(job),
         preview: Preview::default(),
         scroll: 0,
     });
+}
+
+/// The question about a change; a draft is planned to its end first.
+pub(super) fn consider(app: &mut App, title: &str, job: Job) -> Vec<Effect> {
+    if let Some(effect) = beyond_draft(&job) {
+        return vec![effect];
+    }
+    ask(app, title, job);
+    Vec::new()
+}
+
+fn beyond_draft(job: &Job) -> Option<Effect> {
+    match job {
+        Job::Bridge(job) if job.draft == Draft::Yes => Some(Effect::PlanBridge(job.clone())),
+        Job::Shim(job) if job.draft == Draft::Yes => Some(Effect::PlanShim(job.clone())),
+        _ => None,
+    }
 }
 
 fn on_progress(app: &mut App, News { key, text, state }: News) {
@@ -406,15 +423,8 @@ pub(super) fn start(app: &mut App, job: Job) -> Vec<Effect> {
         app.say("a change is running already; c shows it");
         return Vec::new();
     }
-    if let Job::Bridge(job) = &job
-        && job.draft == Draft::Yes
-    {
-        return vec![Effect::PlanBridge(job.clone())];
-    }
-    if let Job::Shim(job) = &job
-        && job.draft == Draft::Yes
-    {
-        return vec![Effect::PlanShim(job.clone())];
+    if let Some(effect) = beyond_draft(&job) {
+        return vec![effect];
     }
     let output = matches!(job, Job::Guest(_)).then(Output::default);
     app.change = Some(ChangeRun { job: job.clone(), steps: job.steps(), outcome: None, output });

@@ -82,6 +82,13 @@ pub enum BridgeWant {
         /// What the next boot makes of it.
         persist: Lasting,
     },
+    /// Addresses and routes that were left on a port go to its bridge, until the next boot.
+    MoveAddresses {
+        /// The bridge.
+        bridge: IfName,
+        /// The port that has them.
+        port: IfName,
+    },
 }
 
 impl BridgeWant {
@@ -89,9 +96,10 @@ impl BridgeWant {
     #[must_use]
     pub const fn port(&self) -> Option<IfName> {
         match self {
-            Self::Create { port, .. } | Self::AddPort { port, .. } | Self::RemovePort { port, .. } => {
-                Some(*port)
-            }
+            Self::Create { port, .. }
+            | Self::AddPort { port, .. }
+            | Self::RemovePort { port, .. }
+            | Self::MoveAddresses { port, .. } => Some(*port),
             Self::Delete { .. } => None,
         }
     }
@@ -100,7 +108,7 @@ impl BridgeWant {
     #[must_use]
     pub const fn owned(&self) -> IfName {
         match self {
-            Self::Create { port, .. } => *port,
+            Self::Create { port, .. } | Self::MoveAddresses { port, .. } => *port,
             Self::Delete { bridge, .. } | Self::AddPort { bridge, .. } | Self::RemovePort { bridge, .. } => {
                 *bridge
             }
@@ -114,7 +122,8 @@ impl BridgeWant {
             Self::Create { bridge, .. }
             | Self::Delete { bridge, .. }
             | Self::AddPort { bridge, .. }
-            | Self::RemovePort { bridge, .. } => *bridge,
+            | Self::RemovePort { bridge, .. }
+            | Self::MoveAddresses { bridge, .. } => *bridge,
         }
     }
 
@@ -126,6 +135,7 @@ impl BridgeWant {
             | Self::Delete { persist, .. }
             | Self::AddPort { persist, .. }
             | Self::RemovePort { persist, .. } => *persist,
+            Self::MoveAddresses { .. } => Lasting::No,
         }
     }
 }

@@ -54,13 +54,6 @@ pub enum HostWant {
         /// The addresses.
         addresses: Vec<IpNet>,
     },
-    /// Addresses and routes go from a port to its bridge.
-    MoveAddresses {
-        /// The port.
-        port: IfName,
-        /// The bridge.
-        bridge: IfName,
-    },
     /// A default route goes.
     RemoveDefault {
         /// By which link.
@@ -148,14 +141,6 @@ pub fn plan(snapshot: &Snapshot, want: &HostWant) -> Result<HostPlan, Refusal> {
     if holds(&snapshot.kernel, want) {
         return Err(refuse("it is so already".to_owned(), "nothing to do"));
     }
-    if let HostWant::MoveAddresses { bridge, .. } = want
-        && let Some(own) = global(snapshot, *bridge).first()
-    {
-        // The way back moves all that the bridge has.
-        let reason =
-            format!("{bridge} has {own} of its own, which the way back could not tell from what was moved");
-        return Err(refuse(reason, "do it by hand, address by address: ip address"));
-    }
     if let Some(link) = cuts_off(snapshot, want) {
         let reason = format!("your own session comes by {link}");
         return Err(refuse(reason, "log in by another way first, or do it by hand at the console"));
@@ -166,11 +151,10 @@ pub fn plan(snapshot: &Snapshot, want: &HostWant) -> Result<HostPlan, Refusal> {
 /// The link that the session uses and that would lose what the session needs.
 fn cuts_off(snapshot: &Snapshot, want: &HostWant) -> Option<IfName> {
     let takes = match want {
-        HostWant::RemoveAddresses { link, .. } | HostWant::RemoveDefault { link, .. } => [*link, *link],
-        HostWant::MoveAddresses { port, bridge } => [*port, *bridge],
+        HostWant::RemoveAddresses { link, .. } | HostWant::RemoveDefault { link, .. } => *link,
         _ => return None,
     };
-    snapshot.host.ssh_link.filter(|link| takes.contains(link))
+    snapshot.host.ssh_link.filter(|link| *link == takes)
 }
 
 fn links_of(want: &HostWant) -> Vec<IfName> {
@@ -181,7 +165,6 @@ fn links_of(want: &HostWant) -> Vec<IfName> {
         | HostWant::RemoveDefault { link, .. } => vec![*link],
         HostWant::Isolate { port } => vec![*port],
         HostWant::StpOff { bridge } | HostWant::ShortDelay { bridge } => vec![*bridge],
-        HostWant::MoveAddresses { port, bridge } => vec![*port, *bridge],
         HostWant::Sysctl { .. } => Vec::new(),
     }
 }
@@ -207,12 +190,6 @@ pub fn holds(facts: &KernelFacts, want: &HostWant) -> bool {
         HostWant::Sysctl { key, value } => key.value(&facts.settings) == Some(*value != 0),
         HostWant::RemoveAddresses { link: name, addresses } => {
             link(*name).is_some_and(|link| !has_any(facts, link, addresses))
-        }
-        HostWant::MoveAddresses { port, bridge } => {
-            let left = |link: &Link| {
-                facts.addresses.iter().any(|address| address.index == link.index && address.is_global())
-            };
-            link(*port).is_some_and(|link| !left(link)) && link(*bridge).is_some_and(left)
         }
         HostWant::RemoveDefault { link: name, gateway, metric } => link(*name).is_some_and(|link| {
             !facts.routes.iter().any(|route| {
@@ -290,7 +267,6 @@ fn words(snapshot: &Snapshot, want: &HostWant) -> Words {
             vec![format!("sysctl -w {}={value}", key.name())],
         ),
         HostWant::RemoveAddresses { link, addresses } => words_of_removal(snapshot, *link, addresses),
-        HostWant::MoveAddresses { port, bridge } => words_of_move(snapshot, *port, *bridge),
         HostWant::RemoveDefault { link, gateway, metric } => {
             let via = gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
             let metric = if *metric == 0 { String::new() } else { format!(" metric {metric}") };
@@ -326,18 +302,4 @@ fn words_of_removal(snapshot: &Snapshot, link: IfName, addresses: &[IpNet]) -> W
     told.push(until_boot("remove it where the link is configured"));
     let commands = listed.iter().map(|address| format!("ip address del {address} dev {link}")).collect();
     (format!("take {} off {link}", listed.join(", ")), told, commands)
-}
-
-fn words_of_move(snapshot: &Snapshot, port: IfName, bridge: IfName) -> Words {
-    let moved: Vec<String> = global(snapshot, port).iter().map(ToString::to_string).collect();
-    let mut commands: Vec<String> = Vec::new();
-    commands.extend(moved.iter().map(|address| format!("ip address add {address} dev {bridge}")));
-    commands.push(format!("ip route show dev {port}   # each: ip route replace … dev {bridge}"));
-    commands.extend(moved.iter().map(|address| format!("ip address del {address} dev {port}")));
-    let moved = moved.join(", ");
-    let told = vec![
-        format!("The host answers at {moved} by {bridge}; routes by {port} go to {bridge}."),
-        until_boot("configure the address on the bridge, and none on its port"),
-    ];
-    (format!("move {moved} from {port} to {bridge}"), told, commands)
 }

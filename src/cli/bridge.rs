@@ -155,7 +155,7 @@ pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Res
     if !consent.yes && !agreed().await? {
         return Ok(ExitStatus::Refused);
     }
-    carry_out(&plan, consent).await
+    carry_out(&plan, consent.confirm, Asking::of_yes(consent.yes)).await
 }
 
 fn wanted(command: &BridgeCommand) -> (BridgeWant, &BridgeConsent) {
@@ -178,9 +178,26 @@ fn wanted(command: &BridgeCommand) -> (BridgeWant, &BridgeConsent) {
     }
 }
 
-async fn carry_out(plan: &BridgePlan, consent: &BridgeConsent) -> Result<ExitStatus> {
+/// Whether somebody is there to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// At the terminal, if there is one.
+    AtTerminal,
+    /// `--yes`.
+    No,
+}
+
+impl Asking {
+    /// As `--yes` says.
+    pub(super) const fn of_yes(yes: bool) -> Self {
+        if yes { Self::No } else { Self::AtTerminal }
+    }
+}
+
+/// Carries it out until it waits; then asks for the answer, or tells how it is given where nobody is to be asked.
+pub(super) async fn carry_out(plan: &BridgePlan, patience: Duration, asking: Asking) -> Result<ExitStatus> {
     let records = Records::host();
-    let record = match course::begin(&records, plan, consent.confirm) {
+    let record = match course::begin(&records, plan, patience) {
         Ok(record) => record,
         Err(refusal) => {
             preview::refused(&refusal);
@@ -204,7 +221,7 @@ async fn carry_out(plan: &BridgePlan, consent: &BridgeConsent) -> Result<ExitSta
     }
     print(&format!("done, and seen in the kernel: {}\n", escape(&record.plan.title)))?;
     let seconds = record.patience.as_secs();
-    if consent.yes || !std::io::stdin().is_terminal() {
+    if asking == Asking::No || !std::io::stdin().is_terminal() {
         print(&format!("it is taken back in {seconds} s unless you run: virt-net confirm\n"))?;
         return Ok(ExitStatus::Done);
     }

@@ -44,7 +44,7 @@ fn of_port(snapshot: &Snapshot, port: &Link) -> Option<Finding> {
         let remedy = Remedy::Host(HostWant::RemoveAddresses { link: port.name, addresses });
         Fix::by(format!("take it off {}: another link is in that subnet", port.name), remedy)
     } else {
-        let remedy = Remedy::Host(HostWant::MoveAddresses { port: port.name, bridge: bridge.name });
+        let remedy = Remedy::MoveAddresses { port: port.name, bridge: bridge.name };
         Fix::by(format!("move it and its routes to {}", bridge.name), remedy)
     };
     Some(finding.fix(fix))

@@ -7,51 +7,26 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::Session;
+use super::{Session, jobs};
 use crate::app::Event;
-use crate::app::job::{BridgeJob, Draft, Job, News, PROOF, ShimJob, bridge_key};
+use crate::app::job::{BridgeJob, Job, News, PROOF, bridge_key};
 use crate::app::waiting::Waiting;
 use crate::change::bridge::record::{Answer, Progress, Record, Records};
-use crate::change::bridge::{Step, agent, course, evidence, plan};
-use crate::change::{Outcome, StepState, apply, shim};
+use crate::change::bridge::{Step, agent, course};
+use crate::change::{Outcome, StepState};
 use crate::cli::complain;
 use crate::model::Timestamp;
 use crate::ui::text::escape;
 
 impl Session {
-    /// Looks at the NIC's owner and plans the change with it.
-    pub(super) fn plan_bridge(&self, job: BridgeJob) {
+    /// Plans a draft with what the NIC's owner says.
+    pub(super) fn plan_draft(&self, job: Job) {
         let snapshot = self.sources.snapshots.borrow().clone();
         let is_live = self.sources.updates.is_some();
         let events = self.events.clone();
         // Files and processes are read: beside the loop.
         tokio::task::spawn_blocking(move || {
-            let BridgeJob { want, patience, .. } = job;
-            let nic = snapshot.link_named(want.owned());
-            let evidence = if is_live {
-                evidence::read(&want, nic.map(|link| link.index))
-            } else {
-                evidence::Evidence::default()
-            };
-            let planned = plan::plan(&snapshot, &evidence, &want);
-            let planned = planned.map(|plan| Job::from(BridgeJob { want, plan, patience, draft: Draft::No }));
-            let _ = events.send(Event::Planned(Box::new(planned)));
-        });
-    }
-
-    /// The same for a shim.
-    pub(super) fn plan_shim(&self, job: ShimJob) {
-        let snapshot = self.sources.snapshots.borrow().clone();
-        let is_live = self.sources.updates.is_some();
-        let events = self.events.clone();
-        tokio::task::spawn_blocking(move || {
-            let evidence = if is_live {
-                apply::shim::evidence(&snapshot, &job.want)
-            } else {
-                shim::ShimEvidence::default()
-            };
-            let planned = shim::plan::plan(&snapshot, &evidence, &job.want);
-            let planned = planned.map(|plan| Job::from(ShimJob { plan, draft: Draft::No, ..job }));
+            let planned = jobs::beyond_draft(job, &snapshot, is_live);
             let _ = events.send(Event::Planned(Box::new(planned)));
         });
     }

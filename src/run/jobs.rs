@@ -5,9 +5,10 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
 
 use crate::app::Event;
-use crate::app::job::{self, Job, News};
+use crate::app::job::{self, BridgeJob, Draft, Job, News, Planned, ShimJob};
 use crate::change::apply::{self, Tools};
-use crate::change::{Outcome, Refusal};
+use crate::change::{Outcome, Refusal, bridge, shim};
+use crate::model::Snapshot;
 use crate::source::supervise;
 
 /// Carries the job out to its end; one that waits for a program stops it when `stop` says true.
@@ -32,6 +33,30 @@ pub(crate) async fn run(
         Err(refusal) => Outcome::Refused(refusal),
     };
     let _ = events.send(Event::Outcome(Box::new(outcome)));
+}
+
+/// A draft planned anew with what the files and programs of the NIC's owner say; any other job as it is. Reads
+/// them where `is_live`: not of a recording.
+///
+/// # Errors
+/// It cannot be done so.
+pub(crate) fn beyond_draft(job: Job, snapshot: &Snapshot, is_live: bool) -> Planned {
+    match job {
+        Job::Bridge(job) if job.draft == Draft::Yes => {
+            let nic = snapshot.link_named(job.want.owned()).map(|link| link.index);
+            let read = || bridge::evidence::read(&job.want, nic);
+            let looked = if is_live { read() } else { bridge::evidence::Evidence::default() };
+            let plan = bridge::plan::plan(snapshot, &looked, &job.want)?;
+            Ok(Job::from(BridgeJob { plan, draft: Draft::No, ..*job }))
+        }
+        Job::Shim(job) if job.draft == Draft::Yes => {
+            let read = || apply::shim::evidence(snapshot, &job.want);
+            let looked = if is_live { read() } else { shim::ShimEvidence::default() };
+            let plan = shim::plan::plan(snapshot, &looked, &job.want)?;
+            Ok(Job::from(ShimJob { plan, draft: Draft::No, ..*job }))
+        }
+        other => Ok(other),
+    }
 }
 
 async fn carry_out(
@@ -63,7 +88,10 @@ async fn carry_out(
         }
         Job::Bridge(job) => super::bridge::carry_out(*job, events).await,
         Job::Shim(job) => {
-            telling(events, News::of_network, async |tell| apply::shim::run(&job.plan, &tell).await).await
+            telling(events, News::of_network, async |tell| {
+                apply::shim::run(&job.plan, &tools.journal, &tell).await
+            })
+            .await
         }
         Job::Host(plan) => {
             telling(events, News::of_network, async |tell| apply::host::run(&plan, &tell).await).await

@@ -12,7 +12,6 @@ use virt_net::change::bridge::course;
 use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
 use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
-use virt_net::change::host::{self as host_plan, HostWant};
 use virt_net::model::facts::{Facts, Recording};
 use virt_net::model::kernel::LinkKind;
 use virt_net::model::rates::History;
@@ -129,8 +128,9 @@ async fn a_change_that_another_one_replaced_is_followed_no_longer() {
 }
 
 #[test]
-fn addresses_of_a_port_are_not_moved_under_a_session_or_beside_others() {
-    let want = HostWant::MoveAddresses { port: name("eth1"), bridge: name("virbr1") };
+fn addresses_of_a_port_are_moved_under_a_session_at_a_risk_and_never_beside_others() {
+    let want = BridgeWant::MoveAddresses { port: name("eth1"), bridge: name("virbr1") };
+    let plan_of = |facts: Facts| plan::plan(&host(facts), &Evidence::default(), &want);
     let with_address = |on: &[&str]| {
         let mut facts = facts();
         let kernel = Arc::make_mut(&mut facts.kernel);
@@ -145,14 +145,20 @@ fn addresses_of_a_port_are_not_moved_under_a_session_or_beside_others() {
         facts
     };
     let mut facts = with_address(&["eth1"]);
-    assert!(host_plan::plan(&host(facts.clone()), &want).is_ok());
-    for link in ["eth1", "virbr1"] {
-        facts.host.ssh_link = Some(name(link));
-        let refused = host_plan::plan(&host(facts.clone()), &want).unwrap_err();
-        assert_eq!(refused.reason, format!("your own session comes by {link}"));
-    }
-    let refused = host_plan::plan(&host(with_address(&["eth1", "virbr1"])), &want).unwrap_err();
+    assert_eq!(plan_of(facts.clone()).unwrap().risk, None);
+    facts.host.ssh_peer = "192.0.2.1".parse().ok();
+    facts.host.ssh_link = Some(name("eth1"));
+    let planned = plan_of(facts.clone()).unwrap();
+    assert_eq!(planned.risk.as_deref(), Some("this path carries your session: 192.0.2.1 → eth1"));
+    let address = "192.0.2.7/24".parse().unwrap();
+    assert_eq!(planned.before.addresses, [(name("eth1"), address)]);
+    assert_eq!(planned.after.addresses, [(name("virbr1"), address)]);
+    assert!(
+        planned.before.missing(&facts.kernel).is_none() && planned.after.missing(&facts.kernel).is_some()
+    );
+    let refused = plan_of(with_address(&["eth1", "virbr1"])).unwrap_err();
     assert!(refused.reason.starts_with("virbr1 has 192.0.2.8/24 of its own"), "{refused}");
+    assert_eq!(plan_of(self::facts()).unwrap_err().reason, "eth1 has no address");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ask, scroll};
+use super::{consider, scroll};
 use crate::app::action::Action;
 use crate::app::findings::row_of;
 use crate::app::menu::Menu;
@@ -13,7 +13,7 @@ pub(super) fn on_doctor(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Up => step(app, -1),
         Action::Down => step(app, 1),
         Action::Jump => jump(app),
-        Action::Fix => fix(app),
+        Action::Fix => return fix(app),
         Action::Close => {
             app.overlays.pop();
         }
@@ -52,22 +52,23 @@ fn jump(app: &mut App) {
 }
 
 /// The preview of what mends it; a choice first where there are several ways.
-fn fix(app: &mut App) {
+fn fix(app: &mut App) -> Vec<Effect> {
     if app.is_changing() {
         app.say("a change is running; c shows it");
-        return;
+        return Vec::new();
     }
     let snapshot = Arc::clone(app.live());
-    let Some((_, finding)) = app.chosen_finding() else { return };
+    let Some((_, finding)) = app.chosen_finding() else { return Vec::new() };
     let finding = finding.clone();
     app.finding = Some(finding.key());
     let remedies: Vec<_> = finding.fixes.iter().filter_map(|fix| fix.remedy.as_ref()).collect();
     match remedies.as_slice() {
         [] => app.say("this is mended by hand only: the commands are in the box"),
         [one] => match remedy::plan(&snapshot, one) {
-            Ok(job) => ask(app, "Fix", job),
+            Ok(job) => return consider(app, "Fix", job),
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         _ => app.overlays.push(Overlay::Menu(Menu::of_fixes(&snapshot, &finding))),
     }
+    Vec::new()
 }

@@ -15,8 +15,6 @@ use tokio::time::sleep;
 
 use super::Outcome;
 use super::network::{NetworkProgress, may_change_links};
-use crate::change::bridge::Step;
-use crate::change::bridge::kernel::{Kernel, KernelError};
 use crate::change::host::{HostPlan, HostWant, LEAST_DELAY, SysctlKey, holds};
 use crate::change::plan::Refusal;
 use crate::model::kernel::{KernelFacts, Link, LinkKind};
@@ -32,14 +30,10 @@ enum Trouble {
     Read(#[from] NetlinkError),
     #[error(transparent)]
     Kernel(#[from] rtnetlink::Error),
-    #[error(transparent)]
-    Move(#[from] KernelError),
     #[error("write {path}: {error}")]
     Sysctl { path: &'static str, error: std::io::Error },
     #[error("there is no link {0}")]
     Missing(IfName),
-    #[error("{0} was on the port before and is not on the bridge")]
-    NotMoved(ipnet::IpNet),
     #[error("the kernel took it, but it is not so")]
     Unproven,
 }
@@ -111,12 +105,11 @@ impl Change {
         let begun = Instant::now();
         loop {
             let now = netlink::read_once().await?;
-            let not_moved = self.not_moved(&now, want);
-            if holds(&now, want) && not_moved.is_none() {
+            if holds(&now, want) {
                 break;
             }
             if begun.elapsed() > KERNEL {
-                return Err(not_moved.map_or(Trouble::Unproven, Trouble::NotMoved));
+                return Err(Trouble::Unproven);
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -153,9 +146,6 @@ impl Change {
                     self.addresses.push(address);
                 }
             }
-            HostWant::MoveAddresses { port, bridge } => {
-                Kernel::open()?.run(&Step::Move { from: *port, to: *bridge }).await?;
-            }
             HostWant::RemoveDefault { link, gateway, metric } => {
                 let index = self.index(*link)?;
                 let all = self.routes_by(index).await?;
@@ -190,9 +180,6 @@ impl Change {
                 let before = key.value(&self.before.settings).unwrap_or_default();
                 write_sysctl(*key, u8::from(before))?;
             }
-            HostWant::MoveAddresses { port, bridge } => {
-                Kernel::open()?.run(&Step::Move { from: *bridge, to: *port }).await?;
-            }
             HostWant::RemoveAddresses { .. } | HostWant::RemoveDefault { .. } => {}
         }
         for address in std::mem::take(&mut self.addresses) {
@@ -206,19 +193,6 @@ impl Change {
             self.handle.route().add(route).replace().execute().await?;
         }
         Ok(())
-    }
-
-    /// An address that was on the port before and is not on the bridge now.
-    fn not_moved(&self, now: &KernelFacts, want: &HostWant) -> Option<ipnet::IpNet> {
-        let HostWant::MoveAddresses { port, bridge } = want else { return None };
-        let of = |facts: &KernelFacts, name: IfName| -> Vec<ipnet::IpNet> {
-            let index = facts.links.iter().find(|link| link.name == name).map(|link| link.index);
-            let of_link =
-                facts.addresses.iter().filter(|found| Some(found.index) == index && found.is_global());
-            of_link.map(|found| found.address).collect()
-        };
-        let there = of(now, *bridge);
-        of(&self.before, *port).into_iter().find(|address| !there.contains(address))
     }
 
     fn link(&self, name: IfName) -> Result<&Link, Trouble> {

@@ -28,6 +28,7 @@ pub fn plan(snapshot: &Snapshot, evidence: &Evidence, want: &BridgeWant) -> Resu
         BridgeWant::Delete { bridge, .. } => planner.delete(*bridge),
         BridgeWant::AddPort { bridge, port, .. } => planner.add_port(*bridge, *port),
         BridgeWant::RemovePort { bridge, port, .. } => planner.remove_port(*bridge, *port),
+        BridgeWant::MoveAddresses { bridge, port } => planner.move_addresses(*bridge, *port),
     }
 }
 
@@ -37,6 +38,7 @@ fn title(want: &BridgeWant) -> String {
         BridgeWant::Delete { bridge, .. } => format!("delete bridge {bridge}"),
         BridgeWant::AddPort { bridge, port, .. } => format!("add port {port} to {bridge}"),
         BridgeWant::RemovePort { bridge, port, .. } => format!("remove port {port} from {bridge}"),
+        BridgeWant::MoveAddresses { bridge, port } => format!("move the addresses of {port} to {bridge}"),
     }
 }
 

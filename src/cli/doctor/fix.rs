@@ -12,6 +12,7 @@ use crate::app::job::{Job, News};
 use crate::app::{Event, remedy};
 use crate::change::apply::Tools;
 use crate::change::{Outcome, StepState};
+use crate::cli::bridge::{self, Asking};
 use crate::cli::switch::{Agreed, Consent, agree, interrupts, status_of};
 use crate::cli::{ExitStatus, complain, json_text, preview, print};
 use crate::doctor::{self, Finding};
@@ -97,7 +98,9 @@ async fn mend(
         fix.commands.iter().for_each(|command| complain(&format!("  {}", escape(command))));
         return Ok(ExitStatus::Refused);
     };
-    let job = match remedy::plan(snapshot, remedy) {
+    let is_live = sources.updates.is_some();
+    let planned = remedy::plan(snapshot, remedy).and_then(|job| jobs::beyond_draft(job, snapshot, is_live));
+    let job = match planned {
         Ok(job) => job,
         Err(refusal) => {
             preview::refused(&refusal);
@@ -113,6 +116,11 @@ pub(in crate::cli) async fn carry(job: &Job, consent: &Consent, sources: &Source
         Agreed::With(tools) => tools,
         Agreed::Not(status) => return Ok(status),
     };
+    if let Job::Bridge(job) = job
+        && !consent.json
+    {
+        return bridge::carry_out(&job.plan, job.patience, Asking::of_yes(consent.yes)).await;
+    }
     let (told, outcome) = carry_out(job, consent, tools).await?;
     if consent.json {
         print(&json_text(&value(job, &told, &outcome))?)?;

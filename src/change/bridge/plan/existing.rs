@@ -221,6 +221,46 @@ impl Planner<'_> {
     }
 }
 
+impl Planner<'_> {
+    /// What was left on a port goes where it works; no configuration file is changed.
+    pub(super) fn move_addresses(&self, name: IfName, port: IfName) -> Result<BridgePlan, Refusal> {
+        let bridge = self.bridge(name)?;
+        let Some(link) = self.snapshot.link_named(port) else { return self.gone(port) };
+        if link.master != Some(bridge.index) {
+            return self.refuse(format!("{port} is no port of it"), "look again: virt-net doctor");
+        }
+        if self.global_addresses(link).is_empty() {
+            return self.refuse(format!("{port} has no address"), "nothing to do");
+        }
+        let own = self.snapshot.link(bridge.index).map(|link| self.global_addresses(link));
+        if let Some(own) = own.iter().flatten().next() {
+            // The way back moves all that the bridge has.
+            let reason =
+                format!("{name} has {own} of its own, which the way back could not tell from what was moved");
+            return self.refuse(reason, "do it by hand, address by address: ip address");
+        }
+        let mut plan = self.empty();
+        plan.steps = vec![Step::Move { from: port, to: name }];
+        plan.undo = vec![Step::Move { from: name, to: port }, self.restore(link)];
+        let masters = vec![(port, Some(name)), (name, None)];
+        plan.after = Expect { masters: masters.clone(), ..self.addresses(link, name) };
+        plan.before = Expect { masters, ..self.addresses(link, port) };
+        plan.gateways = self.gateways(link);
+        plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
+        self.renewed(link)?;
+        self.hand_over_client(&mut plan, port, name);
+        plan.owner = match self.evidence.owners.first() {
+            Some(owner) => owner.words(port),
+            None => format!("nobody configures {port} at boot"),
+        };
+        let for_good = "configure the address on the bridge, and none on its port";
+        plan.consequences.push(format!("it lasts until the next boot: for good, {for_good}"));
+        self.tell(&mut plan, link);
+        plan.stall = stall(&plan, Stp::Off);
+        Ok(plan)
+    }
+}
+
 fn stp_of(bridge: &Bridge) -> Stp {
     if bridge.info.stp { Stp::On { forward_delay: bridge.info.forward_delay } } else { Stp::Off }
 }
