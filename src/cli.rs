@@ -34,6 +34,7 @@ use crate::change::bridge::record::Answer;
 use crate::change::journal::Journal;
 use crate::config::{self, Config};
 use crate::logging;
+use crate::model::unfinished::Changed;
 use crate::source::SourceOptions;
 use crate::source::packets::listen::Listen;
 use crate::ui::text::escape;
@@ -236,13 +237,17 @@ async fn carry_out(command: Command, options: &SourceOptions) -> Result<ExitStat
 /// Tells of changes that ended half way, before anything else is shown or done.
 fn remind() {
     for record in Journal::peek().half_done() {
-        let plan = &record.plan;
-        let what = format!("{} {}: {}", escape(&plan.guest), plan.nic.mac, escape(&plan.title));
+        let what = record.plan.words();
+        let what = escape(&what);
         complain(&format!("an earlier change ended half way ({what}); `virt-net undo` puts it right"));
     }
     for left in Journal::peek().unfinished() {
-        let (what, network) = (escape(&left.words()).into_owned(), escape(&left.network).into_owned());
-        complain(&format!("{what}; `virt-net network repair {network}` puts it right"));
+        let words = left.words();
+        let command = match &left.of {
+            Changed::Network(network) => format!("virt-net network repair {}", escape(network)),
+            Changed::Shim(_) => "virt-net doctor --fix change-interrupted".to_owned(),
+        };
+        complain(&format!("{}; `{command}` puts it right", escape(&words)));
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tracing::Level;
 
+use crate::app::job::{Draft, ShimJob};
 use crate::app::state::Mouse;
 use crate::app::{App, Effect, Event, Job, update};
 use crate::change::Refusal;
@@ -230,8 +231,8 @@ impl Session {
             Effect::Mouse(mouse) => Screen::mouse(mouse)?,
             Effect::Apply(job) => self.apply(*job),
             Effect::PlanUndo => self.plan_undo(),
-            Effect::PlanBridge(job) => self.plan_bridge(*job),
-            Effect::PlanShim(job) => self.plan_shim(*job),
+            Effect::PlanBridge(job) => self.plan_draft(Job::Bridge(job)),
+            Effect::PlanShim(job) => self.plan_draft(Job::Shim(job)),
             Effect::Answer(answer) => self.answer(answer),
             Effect::Probe(nic) => self.probe(nic),
             Effect::Look(question) => self.look(question),
@@ -288,6 +289,9 @@ impl Session {
                 Ok(match apply::plan_undo(&snapshot, &tools.journal)? {
                     WayBack::One(plan) => Job::from(*plan),
                     WayBack::Together(many) => Job::from(*many),
+                    WayBack::Shim(want, plan) => {
+                        Job::from(ShimJob { want: *want, plan: *plan, draft: Draft::No })
+                    }
                 })
             });
             let _ = events.send(Event::Undo(Box::new(found)));
@@ -322,11 +326,7 @@ impl Session {
             let _ = self.events.send(Event::Message(text));
         }
         for record in Journal::peek().half_done() {
-            let plan = &record.plan;
-            let text = format!(
-                "an earlier change ended half way ({} {}: {}); u puts it right",
-                plan.guest, plan.nic.mac, plan.title
-            );
+            let text = format!("an earlier change ended half way ({}); u puts it right", record.plan.words());
             let _ = self.events.send(Event::Message(text));
         }
     }

@@ -9,8 +9,7 @@ use crate::change::host::HostPlan;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
 use crate::change::new_guest::GuestPlan;
-use crate::change::shim::plan::UNTIL_BOOT;
-use crate::change::shim::{self, ShimEvidence, ShimPlan, ShimStep, ShimWant};
+use crate::change::shim::{self, ShimEvidence, ShimPlan, ShimWant};
 use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepState};
 use crate::model::Snapshot;
 
@@ -56,7 +55,7 @@ impl ShimJob {
             ShimWant::Create { over, addresses, to, .. } => {
                 ShimWant::Create { over, addresses, to, persist: Lasting::No }
             }
-            ShimWant::Delete { shim } => ShimWant::Delete { shim },
+            other => other,
         };
         let plan = shim::plan::plan(snapshot, &ShimEvidence::default(), &alone)?;
         Ok(Self { want, plan, draft: Draft::Yes })
@@ -152,12 +151,8 @@ impl Job {
         match self {
             Self::Nic(plan) => plan.undoes.is_none(),
             Self::Many(many) => many.plans.iter().all(|plan| plan.undoes.is_none()),
-            Self::Power(_)
-            | Self::Network(_)
-            | Self::Bridge(_)
-            | Self::Shim(_)
-            | Self::Host(_)
-            | Self::Guest(_) => false,
+            Self::Shim(job) => job.plan.takes_back.is_none() && !job.plan.is_nothing(),
+            Self::Power(_) | Self::Network(_) | Self::Bridge(_) | Self::Host(_) | Self::Guest(_) => false,
         }
     }
 
@@ -304,8 +299,10 @@ fn bridge_steps(plan: &BridgePlan) -> Vec<JobStep> {
 
 fn of_bridge(job: &BridgeJob) -> Preview {
     let plan = job.plan.shown();
-    let mut consequences =
-        vec![format!("Taken back by itself after {} s unless you press K.", job.patience.as_secs())];
+    let mut consequences = vec![format!(
+        "Taken back by itself after {} s unless you keep it (K, or virt-net confirm).",
+        job.patience.as_secs()
+    )];
     consequences.push(format!("connections over it stall: {}", plan.stall));
     if job.draft == Draft::Yes {
         consequences
@@ -340,18 +337,17 @@ fn shim_steps(plan: &ShimPlan) -> Vec<JobStep> {
         text,
         state: None,
     };
-    let files = plan.lasting.iter().map(shim::file_words);
-    let steps = plan.steps.iter().map(ShimStep::text).chain([shim::PROOF.to_owned()]).chain(files);
-    steps.enumerate().map(step).collect()
+    plan.step_words().into_iter().enumerate().map(step).collect()
 }
 
 fn of_shim(job: &ShimJob) -> Preview {
     let plan = &job.plan;
     let mut consequences = plan.consequences.clone();
     if job.draft == Draft::Yes {
-        consequences.retain(|sentence| !sentence.starts_with(UNTIL_BOOT));
         let later = "the files of whoever configures the NIC are shown before anything is done";
         consequences.push(later.to_owned());
+    } else if let Some(why) = &plan.until_boot {
+        consequences.push(format!("It lasts until the next boot: {why}."));
     }
     consequences.extend(plan.picture.iter().map(of_row));
     Preview {

@@ -1,13 +1,16 @@
 //! PURE. What mends a finding, as a job: the same plans that the menus and forms make.
 
+use super::forms::bridge;
 use super::job::{Job, Planned, ShimJob};
-use crate::change::bridge::Lasting;
+use crate::change::bridge::{BridgeWant, Lasting};
 use crate::change::host;
 use crate::change::network::NetworkWant;
-use crate::change::shim::ShimWant;
+use crate::change::shim::{ShimPlan, ShimWant, TakesBack};
 use crate::change::splice::LinkState;
+use crate::change::undo::Came;
 use crate::change::{Bounce, Refusal, Target, Want, When, network, nic, plan};
 use crate::doctor::Remedy;
+use crate::model::unfinished::{Changed, Unfinished};
 use crate::model::{IfName, NicId, Snapshot};
 
 /// Plans it from this snapshot.
@@ -41,8 +44,26 @@ pub fn plan(snapshot: &Snapshot, remedy: &Remedy) -> Planned {
             let want = ShimWant::Create { over: *over, addresses, to, persist: Lasting::No };
             ShimJob::draft(snapshot, want).map(|job| Job::from(job.until_boot()))
         }
+        Remedy::RepairShim { shim } => repair_shim(snapshot, *shim).map(Job::from),
+        Remedy::MoveAddresses { port, bridge } => {
+            let want = BridgeWant::MoveAddresses { bridge: *bridge, port: *port };
+            bridge::draft(snapshot, want, bridge::PATIENCE).map(Job::from)
+        }
         Remedy::Host(want) => host::plan(snapshot, want).map(Job::from),
     }
+}
+
+fn repair_shim(snapshot: &Snapshot, shim: IfName) -> Result<ShimJob, Refusal> {
+    let of_shim = |left: &&Unfinished| left.of == Changed::Shim(shim);
+    let left = snapshot.services.unfinished.iter().rev().find(of_shim);
+    let found = left.and_then(|left| Some((left.begun, ShimPlan::of_unfinished(left)?)));
+    let (begun, done) = found.ok_or_else(|| Refusal {
+        what: format!("put shim {shim} right"),
+        reason: "no interrupted change of it is noted".to_owned(),
+        way_out: "nothing to do".to_owned(),
+    })?;
+    let takes = TakesBack { begun, came: Came::HalfWay };
+    ShimJob::draft(snapshot, ShimWant::Back { done: Box::new(done), takes })
 }
 
 fn next_target(snapshot: &Snapshot, id: NicId) -> Result<Target, Refusal> {

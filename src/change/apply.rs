@@ -38,9 +38,10 @@ use self::course::Course;
 use self::hands::Hands;
 use self::trouble::Trouble;
 use self::writer::Writer;
-use super::journal::{Journal, Record, State};
+use super::journal::{Journal, Record, Recorded, State};
 use super::many::{LeftOut, Many};
 use super::plan::{Plan, Refusal, StepId, Verdict};
+use super::shim::{ShimPlan, ShimWant, TakesBack};
 use super::target;
 use super::undo::{self, Came};
 use crate::model::{Snapshot, Timestamp};
@@ -164,7 +165,11 @@ pub async fn run(plan: &Plan, tools: &Tools, tell: &Tell) -> Outcome {
 }
 
 fn close(journal: &Journal, record: Record, outcome: &Outcome) {
-    let state = match (outcome, record.plan.undoes) {
+    let undoes = match &record.plan {
+        Recorded::Nic(plan) => plan.undoes,
+        Recorded::Shim(_) => None,
+    };
+    let state = match (outcome, undoes) {
         (Outcome::Verified { .. }, Some(begun)) => return note_undone(journal, record, begun),
         (Outcome::Verified { .. }, None) => State::Verified,
         (Outcome::Reverted { .. } | Outcome::Refused(_), _) => State::Reverted,
@@ -200,13 +205,15 @@ pub enum WayBack {
     One(Box<Plan>),
     /// It was of many NICs, carried out together.
     Together(Box<Many>),
+    /// It was of a shim.
+    Shim(Box<ShimWant>, Box<ShimPlan>),
 }
 
 /// Makes the plan that takes the newest change back, or puts right what an interrupted one left; of a
-/// change of many NICs, all of it.
+/// change of many NICs, all of it. Reads the files that a shim's change wrote.
 ///
 /// # Errors
-/// There is none, or the NIC was changed since.
+/// There is none, or what it changed was changed since.
 pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<WayBack, Refusal> {
     let refuse = |reason: &str, way_out: &str| Refusal {
         what: "undo the last change".to_owned(),
@@ -214,46 +221,72 @@ pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<WayBack, Refu
         way_out: way_out.to_owned(),
     };
     // A guest that was deleted keeps nobody from what came before.
-    let gone =
-        |record: &Record| snapshot.health.libvirt.is_ok() && snapshot.guest(record.plan.nic.domain).is_none();
+    let gone = |record: &Record| match &record.plan {
+        Recorded::Nic(plan) => snapshot.health.libvirt.is_ok() && snapshot.guest(plan.nic.domain).is_none(),
+        Recorded::Shim(_) => false,
+    };
+    let as_before =
+        || refuse("everything is as it was before it already", "undo again for the change before");
+    let left = shim::unfinished(journal);
     let last = loop {
-        let record = journal.last_open().ok_or_else(|| refuse("there is none", "virt-net switch"))?;
+        let last = journal.last_open();
+        if let Some((begun, done)) = &left
+            && last.as_ref().is_none_or(|last| last.begun < *begun)
+        {
+            let takes = TakesBack { begun: *begun, came: Came::HalfWay };
+            return shim::plan_back(snapshot, done, takes);
+        }
+        let record = last.ok_or_else(|| refuse("there is none", "virt-net switch"))?;
         if !gone(&record) || journal.finish(record.clone(), State::Undone).is_err() {
             break record;
         }
     };
-    let together = match last.plan.group {
+    let group = match &last.plan {
+        Recorded::Shim(done) => {
+            let takes = TakesBack { begun: last.begun, came: Came::Through };
+            let back = shim::plan_back(snapshot, done, takes)?;
+            if matches!(&back, WayBack::Shim(_, plan) if plan.is_nothing()) {
+                note(journal, last, State::Undone);
+                return Err(as_before());
+            }
+            return Ok(back);
+        }
+        Recorded::Nic(plan) => plan.group,
+    };
+    let together = match group {
         None => vec![last],
-        group => journal.records().into_iter().filter(|other| other.plan.group == group).collect(),
+        group => journal.records().into_iter().filter(|other| is_of_group(other, group)).collect(),
     };
     let mut many = Many { plans: Vec::new(), left_out: Vec::new() };
     for record in together.into_iter().filter(|record| record.is_open() && !gone(record)) {
         let came = if record.state == State::Verified { Came::Through } else { Came::HalfWay };
-        match undo::plan(snapshot, &record.plan, came) {
+        let Recorded::Nic(done) = &record.plan else { continue };
+        match undo::plan(snapshot, done, came) {
             Ok(Some(plan)) => many.plans.push(Plan { undoes: Some(record.begun), ..plan }),
             Ok(None) => note(journal, record, State::Undone),
             Err(refusal) => {
-                many.left_out.push(LeftOut { nic: record.plan.nic, guest: record.plan.guest, refusal });
+                many.left_out.push(LeftOut { nic: done.nic, guest: done.guest.clone(), refusal });
             }
         }
     }
     let Many { mut plans, mut left_out } = many;
     match (plans.len(), left_out.len()) {
-        (0, 0) => {
-            Err(refuse("everything is as it was before it already", "undo again for the change before"))
-        }
+        (0, 0) => Err(as_before()),
         (0, _) => Err(left_out.remove(0).refusal),
         (1, 0) => Ok(WayBack::One(Box::new(plans.remove(0)))),
         _ => Ok(WayBack::Together(Box::new(Many { plans, left_out }))),
     }
 }
 
+fn is_of_group(record: &Record, group: Option<u64>) -> bool {
+    matches!(&record.plan, Recorded::Nic(plan) if plan.group == group)
+}
+
 /// Notes that a plan that took a change back did so. What took it back is no change to be taken back in
 /// its turn: the next undo is of the one before.
 fn note_undone(journal: &Journal, by: Record, begun: Timestamp) {
-    let taken_back = |record: &Record| record.begun == begun && record.plan.nic == by.plan.nic;
-    if let Some(record) = journal.records().into_iter().find(taken_back) {
-        note(journal, record, State::Undone);
+    if let Err(error) = journal.undone(begun, &by.plan) {
+        tracing::error!(%error, "write the journal");
     }
     note(journal, by, State::Undone);
 }

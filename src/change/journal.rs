@@ -1,7 +1,7 @@
 //! WRITES its own files only: what is being changed, on disk before the first step, so that a crash or
 //! a lost terminal leaves a trace that the next start finds; and what was changed, for `undo`.
 
-pub mod networks;
+pub mod unfinished;
 pub(super) mod whole;
 
 use std::fs::{self, File, OpenOptions};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::plan::Plan;
+use super::shim::ShimPlan;
 use crate::model::Timestamp;
 use crate::model::ids::DomainId;
 use crate::source::process;
@@ -32,7 +33,7 @@ pub enum JournalError {
         /// Why it failed.
         error: std::io::Error,
     },
-    /// Another virt-net changes the same guest, or a network.
+    /// Another virt-net changes the same guest, a network or a shim.
     #[error("another virt-net (process {pid}) is changing {what}; wait for it or end it")]
     Busy {
         /// What it changes.
@@ -61,6 +62,35 @@ pub enum State {
     Undone,
 }
 
+/// A change that can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Recorded {
+    /// Of a guest's NIC.
+    Nic(Box<Plan>),
+    /// Of a shim; recorded when it is done and verified, until then [noted](unfinished::Note).
+    Shim(Box<ShimPlan>),
+}
+
+impl Recorded {
+    /// What it was, in one line; a guest's name is hostile text.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Nic(plan) => format!("{} {}: {}", plan.guest, plan.nic.mac, plan.title),
+            Self::Shim(plan) => plan.title.clone(),
+        }
+    }
+
+    fn is_of_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nic(a), Self::Nic(b)) => a.nic == b.nic,
+            (Self::Shim(a), Self::Shim(b)) => a.shim == b.shim,
+            _ => false,
+        }
+    }
+}
+
 /// A change and how far it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -78,7 +108,7 @@ pub struct Record {
     #[serde(default)]
     pub started: Option<u64>,
     /// What was done.
-    pub plan: Plan,
+    pub plan: Recorded,
     /// How far it came.
     pub state: State,
 }
@@ -186,11 +216,43 @@ impl Journal {
         }
     }
 
+    /// Takes the shims for this process.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn lock_shims(&self) -> Result<Lock, JournalError> {
+        self.take("shims.lock", "a shim")
+    }
+
     /// Notes that a plan begins; on disk when this returns.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn begin(&self, plan: &Plan, now: Timestamp) -> Result<Record, JournalError> {
+        self.add(Recorded::Nic(Box::new(plan.clone())), now, State::Running)
+    }
+
+    /// Notes a change that is done and verified, for `undo`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn done(&self, plan: Recorded, now: Timestamp) -> Result<Record, JournalError> {
+        self.add(plan, now, State::Verified)
+    }
+
+    /// Notes that the change which began then was taken back.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn undone(&self, begun: Timestamp, by: &Recorded) -> Result<(), JournalError> {
+        let is_it = |record: &Record| record.begun == begun && record.plan.is_of_the_same(by);
+        match self.records().into_iter().find(is_it) {
+            Some(record) => self.finish(record, State::Undone),
+            None => Ok(()),
+        }
+    }
+
+    fn add(&self, plan: Recorded, now: Timestamp, state: State) -> Result<Record, JournalError> {
         static SERIAL: AtomicU32 = AtomicU32::new(1);
         let pid = std::process::id();
         let record = Record {
@@ -199,8 +261,8 @@ impl Journal {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             boot: process::boot(),
             started: process::began(pid),
-            plan: plan.clone(),
-            state: State::Running,
+            plan,
+            state,
         };
         self.write(&record)?;
         for old in self.records().iter().rev().skip(Self::KEPT) {
@@ -238,13 +300,15 @@ impl Journal {
     }
 
     /// Changes that ended half way: their process is gone in the middle, or neither the change nor its
-    /// revert worked. To be told at the start. A later change of the same NIC that was verified settles it.
+    /// revert worked. To be told at the start. A later change of the same that was verified settles it.
     #[must_use]
     pub fn half_done(&self) -> Vec<Record> {
         let records = self.records();
         let settled = |half: &Record| {
             let later = records.iter().filter(|other| other.begun > half.begun);
-            later.into_iter().any(|other| other.plan.nic == half.plan.nic && other.state == State::Verified)
+            later
+                .into_iter()
+                .any(|other| other.plan.is_of_the_same(&half.plan) && other.state == State::Verified)
         };
         let half = |record: &&Record| {
             (record.is_interrupted() || matches!(record.state, State::Failed { .. })) && !settled(record)

@@ -22,14 +22,17 @@ pub mod plan;
 pub mod step;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bridge::persist::{Backend, Owner, Text};
 use super::bridge::{FileChange, Lasting, Row};
+use super::undo::Came;
 use crate::model::kernel::{KernelFacts, Link, LinkKind};
-use crate::model::{IfName, MacvtapMode, Snapshot};
+use crate::model::unfinished::{Changed, Unfinished};
+use crate::model::{IfName, MacvtapMode, Snapshot, Timestamp};
 
 pub use step::ShimStep;
 
@@ -52,6 +55,22 @@ pub enum ShimWant {
         /// Its name.
         shim: IfName,
     },
+    /// What was there before a change comes back.
+    Back {
+        /// What was done.
+        done: Box<ShimPlan>,
+        /// When it began, and how far it came.
+        takes: TakesBack,
+    },
+}
+
+/// Which change a plan takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakesBack {
+    /// When it began.
+    pub begun: Timestamp,
+    /// How far it came.
+    pub came: Came,
 }
 
 impl ShimWant {
@@ -60,6 +79,7 @@ impl ShimWant {
     pub fn over(&self, snapshot: &Snapshot) -> Option<IfName> {
         match self {
             Self::Create { over, .. } => Some(*over),
+            Self::Back { done, .. } => Some(done.over),
             Self::Delete { shim } => {
                 let lower = snapshot.link_named(*shim)?.lower?;
                 snapshot.link(lower).map(|link| link.name)
@@ -75,6 +95,7 @@ impl ShimWant {
                 of_link(snapshot, *over).map(|link| link.name).or_else(|| plan::free_name(snapshot, *over))
             }
             Self::Delete { shim } => Some(*shim),
+            Self::Back { done, .. } => Some(done.shim),
         }
     }
 }
@@ -86,6 +107,8 @@ pub struct ShimEvidence {
     pub owners: Vec<Owner>,
     /// Files that virt-net wrote for this shim.
     pub own_files: Vec<Text>,
+    /// What is in the files now that a change wrote which is to be taken back.
+    pub written: Vec<(PathBuf, Option<String>)>,
     /// `net.ipv4.conf.SHIM.arp_filter` of a shim that is there.
     pub arp_filter: Option<u8>,
     /// For a profile of NetworkManager.
@@ -94,7 +117,7 @@ pub struct ShimEvidence {
 
 /// Everything that will be done, and the way back.
 #[must_use]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShimPlan {
     /// `make shim eth0-shim over eth0`.
     pub title: String,
@@ -112,6 +135,12 @@ pub struct ShimPlan {
     pub backend: Option<Backend>,
     /// What must be so afterwards.
     pub after: After,
+    /// What was so before.
+    pub before: After,
+    /// Why the next boot will not have it so; `None`: it will.
+    pub until_boot: Option<String>,
+    /// The change that it takes back.
+    pub takes_back: Option<TakesBack>,
     /// Links, addresses and routes before and after.
     pub picture: Vec<Row>,
     /// What it means. May hold guests' names: hostile text.
@@ -120,18 +149,43 @@ pub struct ShimPlan {
     pub commands: Vec<String>,
 }
 
+impl ShimPlan {
+    /// There is nothing to do.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.steps.is_empty() && self.lasting.is_empty()
+    }
+
+    /// The plan of a change that did not come to its end, if it is of a shim.
+    #[must_use]
+    pub fn of_unfinished(left: &Unfinished) -> Option<Self> {
+        matches!(left.of, Changed::Shim(_)).then(|| serde_json::from_str(&left.plan).ok())?
+    }
+
+    /// All that is done, in order and in words.
+    #[must_use]
+    pub fn step_words(&self) -> Vec<String> {
+        let files = self.lasting.iter().map(file_words);
+        self.steps.iter().map(ShimStep::text).chain([PROOF.to_owned()]).chain(files).collect()
+    }
+}
+
 /// What the last step before the files is called.
 pub const PROOF: &str = "seen in the kernel; the NIC's own addresses and routes are as before";
 
 /// What is done with a file, in words.
 #[must_use]
 pub fn file_words(file: &FileChange) -> String {
-    let verb = if file.after.is_some() { "write" } else { "remove" };
-    format!("{verb} {}", file.path.display())
+    let path = file.path.display();
+    match &file.after {
+        same if *same == file.before => format!("see that {path} is as it was"),
+        Some(_) => format!("write {path}"),
+        None => format!("remove {path}"),
+    }
 }
 
 /// What the kernel must show of the shim afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum After {
     /// It is there, with these and no other addresses and routes.
     There {
@@ -145,6 +199,25 @@ pub enum After {
 }
 
 impl After {
+    /// What the kernel shows of it now.
+    #[must_use]
+    pub fn now(shim: IfName, kernel: &KernelFacts) -> Self {
+        let Some(link) = kernel.links.iter().find(|link| link.name == shim) else { return Self::Gone };
+        let addresses = global(kernel, link);
+        let routes = routes_by(kernel, link).map(|route| route.destination);
+        let routes = routes.filter(|route| !addresses.contains(route)).collect();
+        Self::There { addresses, routes }
+    }
+
+    /// Where its routes lead to.
+    #[must_use]
+    pub fn routes(&self) -> &[IpNet] {
+        match self {
+            Self::There { routes, .. } => routes,
+            Self::Gone => &[],
+        }
+    }
+
     /// The first thing that is not as it must be, in words.
     #[must_use]
     pub fn missing(&self, shim: IfName, kernel: &KernelFacts) -> Option<String> {

@@ -1,6 +1,8 @@
 //! PURE. The plan that takes a recorded change back, or puts a NIC right that an interrupted change left
 //! half way: the very text that was there before, not only the same plug.
 
+use serde::{Deserialize, Serialize};
+
 use super::consequences;
 use super::plan::{self, Bounce, Edit, Plan, Refusal, Verdict};
 use super::splice::{self, LinkState, SpliceError};
@@ -9,7 +11,8 @@ use crate::model::guest::NicConfig;
 use crate::model::{Nic, Snapshot};
 
 /// How far the recorded change came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Came {
     /// To its end: what it made must still be there, else somebody changed the NIC since.
     Through,

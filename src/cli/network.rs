@@ -23,7 +23,7 @@ pub(super) async fn run(command: &NetworkCommand, options: &SourceOptions) -> Re
         return Ok(ExitStatus::Failed);
     }
     // A deletion that was interrupted may have left nothing but its record.
-    let left = |name: &str| snapshot.services.unfinished.iter().any(|left| left.network == name);
+    let left = |name: &str| snapshot.services.unfinished.iter().any(|left| left.of_network(name));
     let existing = command.existing().filter(|name| !left(name));
     if let Some(sentence) = existing.and_then(|name| select::unknown_network(&snapshot, name)) {
         complain(&sentence);

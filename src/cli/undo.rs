@@ -1,12 +1,14 @@
-//! `virt-net undo`: takes the newest verified change back, with a preview of its own.
+//! `virt-net undo`: takes the newest change back, with a preview of its own.
 
 use std::time::Duration;
 
 use clap::Args;
 use color_eyre::eyre::Result;
 
+use super::doctor::fix;
 use super::switch::{self, Consent};
 use super::{ExitStatus, complain, preview, switch_all};
+use crate::app::job::{Draft, Job, ShimJob};
 use crate::change::apply::{self, WayBack};
 use crate::change::journal::Journal;
 use crate::source::{self, SourceOptions};
@@ -35,6 +37,10 @@ pub(super) async fn run(args: &UndoArgs, options: &SourceOptions) -> Result<Exit
     match apply::plan_undo(&snapshot, &journal) {
         Ok(WayBack::One(plan)) => switch::carry_out(&plan, &args.consent, &sources).await,
         Ok(WayBack::Together(many)) => switch_all::carry_out(&many, &args.consent, &sources).await,
+        Ok(WayBack::Shim(want, plan)) => {
+            let job = ShimJob { want: *want, plan: *plan, draft: Draft::No };
+            fix::carry(&Job::from(job), &args.consent, &sources).await
+        }
         Err(refusal) => {
             preview::refused(&refusal);
             Ok(ExitStatus::Refused)

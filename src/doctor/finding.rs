@@ -164,6 +164,18 @@ pub enum Remedy {
         /// The NIC.
         over: IfName,
     },
+    /// What a shim's interrupted change left is taken back.
+    RepairShim {
+        /// The shim.
+        shim: IfName,
+    },
+    /// Addresses that were left on a port go to its bridge.
+    MoveAddresses {
+        /// The port.
+        port: IfName,
+        /// Its bridge.
+        bridge: IfName,
+    },
     /// The kernel's side of a link, a bridge or the host changes.
     Host(HostWant),
 }

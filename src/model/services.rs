@@ -20,7 +20,7 @@ pub struct ServiceFacts {
     pub dnsmasq: Option<Vec<Dnsmasq>>,
     /// Programs that manage links or firewall rules and run now, by process name.
     pub managers: Vec<String>,
-    /// Changes of networks that virt-net itself began and did not bring to an end.
+    /// Changes of networks and shims that virt-net itself began and did not bring to an end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unfinished: Vec<Unfinished>,
 }

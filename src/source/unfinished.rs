@@ -1,4 +1,4 @@
-//! READS. What virt-net itself noted of changes of networks that did not come to their end. Changes nothing.
+//! READS. What virt-net itself noted of changes of networks and shims that did not come to their end. Changes nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,13 @@ use super::process;
 use crate::config;
 use crate::model::unfinished::Unfinished;
 
+/// Where they are noted, below the directory of all changes.
+pub const DIRECTORY: &str = "unfinished";
+
 /// Those of this host and user, oldest first.
 #[must_use]
 pub fn here() -> Vec<Unfinished> {
-    read(&config::changes_directory().join("networks"))
+    read(&config::changes_directory().join(DIRECTORY))
 }
 
 /// Those in this directory, oldest first: their process is gone in the middle, or neither the change nor its

@@ -102,7 +102,7 @@ fn a_change_that_was_killed_is_told_and_put_right() {
         let pause = if step == "put" { "enslave" } else { step };
         let script = format!(
             "VIRT_NET_TEST_PAUSE={pause}:60000 virt-net {arguments} --yes >/tmp/out 2>&1 & pid=$!
-            for n in $(seq 300); do grep -q '\"step\": \"{step} ' /var/lib/virt-net/networks/*.json 2>/dev/null && break; sleep 0.1; done
+            for n in $(seq 300); do grep -q '\"step\": \"{step} ' /var/lib/virt-net/unfinished/*.json 2>/dev/null && break; sleep 0.1; done
             kill -9 $pid; wait $pid; cat /tmp/out"
         );
         lab.run("kvm1", &script)

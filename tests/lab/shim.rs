@@ -160,6 +160,89 @@ fn host_and_macvtap_guest_talk_by_a_shim() {
     assert!(text.contains("mode private") && text.ends_with("status 3\n"), "{text}");
 }
 
+/// Everything that a shim's change touches: the kernel's side and the files.
+fn whole(lab: &Lab) -> String {
+    lab.run("kvm1", LOOK) + &files(lab) + &lab.run("kvm1", "ls -A /run/systemd/network 2>/dev/null; true")
+}
+
+/// Runs a change of a shim and kills it, without a chance to put anything back, when it has noted a step that
+/// begins so.
+fn killed_at(lab: &Lab, step: &str, arguments: &str) {
+    let script = format!(
+        "VIRT_NET_TEST_PAUSE={step}:60000 virt-net shim {arguments} --yes >/tmp/out 2>&1 & pid=$!
+        for n in $(seq 300); do grep -q '\"step\": \"{step} ' /var/lib/virt-net/unfinished/*.json 2>/dev/null && break; sleep 0.1; done
+        sleep 0.3; kill -9 $pid; wait $pid; ls /var/lib/virt-net/unfinished/*.json"
+    );
+    lab.run("kvm1", &script);
+}
+
+#[test]
+#[ignore = "needs root: starts the lab"]
+fn a_shim_is_taken_back_and_what_a_kill_left_is_told_and_put_right() {
+    let lab = Lab::up("shim-undo", &["--bridge"]);
+    plug_in(&lab);
+    lab.run(
+        "kvm1",
+        "mkdir -p /etc/network; printf '# mine\\nauto eth0\\niface eth0 inet static\\n    address 10.0.0.8/16\\n    gateway 10.0.0.1\\n' >/etc/network/interfaces",
+    );
+    let before = whole(&lab);
+    let create = format!("create --over eth0 --to {GUEST}");
+    let undo = || {
+        let text = lab.run("kvm1", "virt-net undo --yes 2>&1");
+        assert!(text.contains("verified"), "{text}");
+        text
+    };
+
+    lab.run("kvm1", &format!("virt-net shim {create} --yes"));
+    let with_shim =
+        || lab.run("kvm1", "ip -br link show eth0-shim; ip -4 route show dev eth0-shim") + &files(&lab);
+    assert!(with_shim().contains("up ip route add 10.0.0.208"), "{}", with_shim());
+    assert!(undo().contains("take back: make shim eth0-shim over eth0"));
+    assert_eq!(whole(&lab), before, "to the byte");
+
+    // One that was deleted comes again as the very same; then the change before is taken back.
+    lab.run("kvm1", &format!("virt-net shim {create} --yes"));
+    let there = with_shim();
+    lab.run("kvm1", "virt-net shim delete eth0-shim --yes");
+    assert_eq!(whole(&lab), before);
+    undo();
+    assert_eq!(with_shim(), there, "its MAC, too");
+    assert!(lab.host_pings(GUEST) && lab.guest_pings(HOST), "both ways");
+    // What somebody changed since is not taken back unseen.
+    lab.run("kvm1", "ip route add 10.0.0.99 dev eth0-shim");
+    let text = lab.run("kvm1", "virt-net undo --yes 2>&1; echo status $?");
+    assert!(text.contains("it was changed since") && text.ends_with("status 3\n"), "{text}");
+    lab.run("kvm1", "ip route del 10.0.0.99 dev eth0-shim");
+    undo();
+    assert_eq!(whole(&lab), before);
+
+    // Killed in the middle, at every kind of step: noted, told, put right.
+    for step in ["make", "switch", "route", "seen", "write"] {
+        killed_at(&lab, step, &create);
+        let told = lab.run("kvm1", "virt-net show shims 2>&1 >/dev/null");
+        assert!(told.contains("make shim eth0-shim over eth0 was interrupted at step"), "{step}: {told}");
+        assert!(told.contains("virt-net doctor --fix change-interrupted"), "{told}");
+        let found = lab.run("kvm1", "virt-net doctor 2>&1 || true");
+        assert!(found.contains("make shim eth0-shim over eth0 was interrupted"), "{found}");
+        let text = lab.run("kvm1", "virt-net doctor --fix change-interrupted --yes 2>&1");
+        assert!(text.contains("verified") && text.contains("mended, it is found no more"), "{text}");
+        assert_eq!(whole(&lab), before, "{step}: {text}");
+        assert_eq!(lab.run("kvm1", "virt-net show shims 2>&1 >/dev/null"), "", "{step}");
+    }
+
+    // A deletion, by `undo`.
+    lab.run("kvm1", &format!("virt-net shim {create} --yes"));
+    let there = with_shim();
+    for step in ["delete", "systemd-networkd", "write"] {
+        killed_at(&lab, step, "delete eth0-shim");
+        undo();
+        assert_eq!(with_shim(), there, "{step}");
+        assert!(lab.host_pings(GUEST), "{step}");
+    }
+    undo();
+    assert_eq!(whole(&lab), before);
+}
+
 fn files(lab: &Lab) -> String {
     lab.run(
         "kvm1",

@@ -15,7 +15,7 @@ use virt_net::model::kernel::{Address, BridgeInfo, FdbEntry, Link, LinkKind, Rou
 use virt_net::model::network::{Lease, NetworkDefinition};
 use virt_net::model::rates::History;
 use virt_net::model::services::{Dnsmasq, ServiceFacts, UdpSocket};
-use virt_net::model::unfinished::Unfinished;
+use virt_net::model::unfinished::{Changed, Unfinished};
 use virt_net::model::{
     Definition, DomainState, Facts, ForwardMode, IfIndex, IfName, MacvtapMode, Snapshot, SourceState,
     Timestamp, topology,
@@ -32,7 +32,7 @@ fn interrupted_edit() -> Unfinished {
         begun: Timestamp(1),
         pid: 4711,
         process_began: 1,
-        network: "default".to_owned(),
+        of: Changed::Network("default".to_owned()),
         title: plan.title.clone(),
         step: plan.steps[2].text.clone(),
         at: 2,

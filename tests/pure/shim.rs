@@ -8,14 +8,18 @@ use std::sync::Arc;
 use virt_net::change::Refusal;
 use virt_net::change::bridge::Lasting;
 use virt_net::change::bridge::persist::{Backend, Owner, Text};
-use virt_net::change::shim::{ShimEvidence, ShimPlan, ShimStep, ShimWant, plan};
+use virt_net::change::journal::{Journal, Recorded, State};
+use virt_net::change::shim::{After, ShimEvidence, ShimPlan, ShimStep, ShimWant, TakesBack, plan};
+use virt_net::change::undo::Came;
 use virt_net::model::facts::Facts;
 use virt_net::model::kernel::{Link, LinkKind, Route};
-use virt_net::model::{IfIndex, MacvtapMode};
+use virt_net::model::{IfIndex, MacvtapMode, Timestamp};
 
 use crate::bridge::{facts, host, name};
 
 const SHIM: IfIndex = IfIndex(900);
+const INTERFACES: &str =
+    "# mine\nauto eth0\niface eth0 inet static\n    address 10.0.0.8/16\n\n# other\niface eth0 inet6 auto\n";
 
 fn create(to: &[&str], addresses: &[&str], persist: Lasting) -> ShimWant {
     let net = |text: &&str| {
@@ -34,7 +38,7 @@ fn reason(facts: Facts, to: &[&str], addresses: &[&str]) -> String {
     planned(facts, &create(to, addresses, Lasting::No)).unwrap_err().reason
 }
 
-fn with_shim(facts: &mut Facts, routes: &[&str]) {
+pub(crate) fn with_shim(facts: &mut Facts, routes: &[&str]) {
     let kernel = Arc::make_mut(&mut facts.kernel);
     let eth0 = kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().clone();
     let kind = LinkKind::Macvlan { mode: MacvtapMode::Bridge };
@@ -140,8 +144,7 @@ fn a_shim_that_carries_more_than_guests_is_not_deleted() {
 #[test]
 fn the_nics_stanza_gets_marked_lines_and_loses_them_again() {
     let path = PathBuf::from("/etc/network/interfaces");
-    let text = "# mine\nauto eth0\niface eth0 inet static\n    address 10.0.0.8/16\n\n# other\niface eth0 inet6 auto\n";
-    let file = Text { path: path.clone(), text: text.to_owned() };
+    let file = Text { path: path.clone(), text: INTERFACES.to_owned() };
     let owner = |file: Text| Owner::Ifupdown { file, others: vec![], bridges: false };
     let mut evidence = ShimEvidence { owners: vec![owner(file)], ..ShimEvidence::default() };
     let want = create(&["10.0.0.208"], &[], Lasting::Auto);
@@ -166,7 +169,7 @@ fn the_nics_stanza_gets_marked_lines_and_loses_them_again() {
     let again = plan::plan(&host(there.clone()), &evidence, &want).unwrap();
     assert!(again.lasting.is_empty(), "{:?}", again.lasting);
     let gone = plan::plan(&host(there), &evidence, &ShimWant::Delete { shim: name("eth0-shim") }).unwrap();
-    assert_eq!(gone.lasting[0].after.as_deref(), Some(text));
+    assert_eq!(gone.lasting[0].after.as_deref(), Some(INTERFACES));
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn owners_that_cannot_keep_it_say_so() {
         let of = |persist| plan::plan(&host(facts()), &evidence, &create(&["10.0.0.208"], &[], persist));
         let auto = of(Lasting::Auto).unwrap();
         assert!(
-            auto.lasting.is_empty() && auto.consequences.iter().any(|line| line.contains(why)),
+            auto.lasting.is_empty() && auto.until_boot.as_ref().is_some_and(|text| text.contains(why)),
             "{auto:?}"
         );
         assert!(of(Lasting::By(backend)).unwrap_err().reason.contains(why));
@@ -200,4 +203,87 @@ fn owners_that_cannot_keep_it_say_so() {
         assert!(written.contains(line), "{line}: {written}");
     }
     assert_eq!(profile.mode, 0o600);
+}
+
+fn back(facts: Facts, done: &ShimPlan, came: Came, evidence: &ShimEvidence) -> Result<ShimPlan, Refusal> {
+    let takes = TakesBack { begun: Timestamp(7), came };
+    plan::plan(&host(facts), evidence, &ShimWant::Back { done: Box::new(done.clone()), takes })
+}
+
+#[test]
+fn a_shim_is_taken_back_if_it_is_still_what_was_made() {
+    let shim = name("eth0-shim");
+    let made = planned(facts(), &create(&["10.0.0.208"], &[], Lasting::No)).unwrap();
+    let none = ShimEvidence::default();
+    let mut now = facts();
+    with_shim(&mut now, &["10.0.0.208/32"]);
+    let plan = back(now.clone(), &made, Came::Through, &none).unwrap();
+    assert_eq!(plan.steps, [ShimStep::Remove { shim }, ShimStep::Release { shim }]);
+    assert_eq!((&plan.after, &plan.before), (&made.before, &made.after));
+    // If that fails, the very same link comes again.
+    let mac = now.kernel.links.last().unwrap().mac;
+    assert!(plan.undo.iter().any(|step| matches!(step, ShimStep::Make { mac: again, .. } if *again == mac)));
+
+    let deleted = planned(now.clone(), &ShimWant::Delete { shim }).unwrap();
+    let plan = back(facts(), &deleted, Came::Through, &none).unwrap();
+    assert_eq!((&plan.steps, &plan.after), (&deleted.undo, &deleted.before));
+
+    with_shim(&mut now, &["10.0.0.99/32"]);
+    let reason = back(now, &made, Came::Through, &none).unwrap_err().reason;
+    assert!(reason.contains("somebody else has made a route to 10.0.0.99/32"), "{reason}");
+    assert!(back(facts(), &made, Came::Through, &none).unwrap().is_nothing(), "it is gone already");
+    // Where the way to the guest is another one by now, it stays.
+    let mut peer = facts();
+    peer.host.ssh_peer = "10.0.0.208".parse().ok();
+    let reason = back(peer, &deleted, Came::Through, &none).unwrap_err().reason;
+    assert!(reason.contains("your own session"), "{reason}");
+}
+
+#[test]
+fn an_interrupted_shim_goes_with_whatever_files_it_had_written() {
+    let shim = name("eth0-shim");
+    let owners = vec![Owner::Ifupdown {
+        file: Text { path: "/etc/network/interfaces".into(), text: INTERFACES.to_owned() },
+        others: vec![],
+        bridges: false,
+    }];
+    let evidence = ShimEvidence { owners, ..ShimEvidence::default() };
+    let made = plan::plan(&host(facts()), &evidence, &create(&["10.0.0.208"], &[], Lasting::Auto)).unwrap();
+    let [file] = made.lasting.as_slice() else { panic!("{:?}", made.lasting) };
+    let found = |text: Option<String>| ShimEvidence {
+        written: vec![(file.path.clone(), text)],
+        ..ShimEvidence::default()
+    };
+    for now in [file.before.clone(), file.after.clone()] {
+        let plan = back(facts(), &made, Came::HalfWay, &found(now.clone())).unwrap();
+        assert_eq!(
+            plan.steps,
+            [ShimStep::Remove { shim }, ShimStep::Release { shim }],
+            "also where it is gone"
+        );
+        assert_eq!((&plan.lasting[0].before, &plan.lasting[0].after), (&now, &file.before));
+    }
+    let mut now = facts();
+    with_shim(&mut now, &["10.0.0.208/32"]);
+    let edited = found(Some("# mine".to_owned()));
+    for came in [Came::HalfWay, Came::Through] {
+        let reason = back(now.clone(), &made, came, &edited).unwrap_err().reason;
+        assert_eq!(reason, "/etc/network/interfaces was changed since");
+    }
+}
+
+#[test]
+fn a_shim_is_the_newest_change_of_the_journal_until_it_is_undone() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::at(directory.path()).unwrap();
+    let made = planned(facts(), &create(&["10.0.0.208"], &[], Lasting::No)).unwrap();
+    assert_eq!(made.before, After::Gone);
+    let recorded = Recorded::Shim(Box::new(made));
+    let record = journal.done(recorded.clone(), Timestamp(7)).unwrap();
+    assert_eq!(journal.records(), std::slice::from_ref(&record), "read as it was written");
+    assert_eq!(journal.last_open(), Some(record));
+    assert!(journal.half_done().is_empty());
+    journal.undone(Timestamp(7), &recorded).unwrap();
+    assert_eq!(journal.records()[0].state, State::Undone);
+    assert_eq!(journal.last_open(), None);
 }

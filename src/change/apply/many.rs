@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::{Outcome, Progress, Tools};
-use crate::change::journal::{Record, State};
+use crate::change::journal::{Record, Recorded, State};
 use crate::change::many::Many;
 use crate::change::plan::{Plan, Refusal};
 use crate::change::undo::{self, Came};
@@ -109,7 +109,8 @@ async fn take_back(plan: &Plan, tools: &Tools, tell: &mpsc::UnboundedSender<News
         Ok(None) => return (plan.nic, Outcome::Reverted { why: "it was as before already".to_owned() }),
         Err(refusal) => return (plan.nic, Outcome::Refused(refusal)),
     };
-    let of_this = |record: &Record| record.state == State::Verified && record.plan == *plan;
+    let is_same = |other: &Recorded| matches!(other, Recorded::Nic(other) if **other == *plan);
+    let of_this = |record: &Record| record.state == State::Verified && is_same(&record.plan);
     let undoes = tools.journal.records().into_iter().rev().find(of_this).map(|record| record.begun);
     (plan.nic, one(&Plan { undoes, ..back }, tools, tell).await)
 }

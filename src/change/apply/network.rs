@@ -17,13 +17,14 @@ use tokio::time::sleep;
 pub(super) use self::links::may_be_changed as may_change_links;
 use self::writer::Writer;
 use crate::change::Refusal;
-use crate::change::journal::networks::{self, NetworkRecord};
+use crate::change::journal::unfinished::{About, Note};
 use crate::change::journal::{Journal, JournalError, Lock};
 use crate::change::network::{Action, NetworkPlan, NetworkStep};
 use crate::model::IfName;
 use crate::model::kernel::KernelFacts;
 use crate::model::network::NetworkDefinition;
 use crate::model::network_update::{Update, UpdateChange};
+use crate::model::unfinished::Changed;
 use crate::source;
 use crate::source::libvirt::{Autostart, Connection, ErrorKind, LibvirtError, NetworkHandle, Scope};
 use crate::source::netlink::{self, NetlinkError};
@@ -129,8 +130,11 @@ pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkPr
     }
     // What puts an interrupted change right leaves that one's record until it is done.
     let mut record = None;
+    let changed = Changed::Network(plan.network.clone());
     if plan.mends.is_none() {
-        match journal.begin_network(plan, source::now()) {
+        let steps = plan.steps.iter().map(|step| step.text.clone()).collect();
+        let about = About { of: changed.clone(), title: &plan.title, steps, plan };
+        match journal.note(about, source::now()) {
             Ok(begun) => record = Some(begun),
             Err(error) => return refused(error.to_string(), "make room, or make it writable, and try again"),
         }
@@ -141,8 +145,8 @@ pub async fn run(uri: &str, plan: &NetworkPlan, tell: &UnboundedSender<NetworkPr
         (_, Some(record)) => record.clear(),
         (_, None) => {}
     }
-    if outcome == NetworkOutcome::Verified && networks::settles(plan) {
-        journal.settle_network(&plan.network);
+    if outcome == NetworkOutcome::Verified && plan.settles() {
+        journal.settle(&changed);
     }
     outcome
 }
@@ -164,7 +168,7 @@ struct Change<'a> {
 impl Change<'_> {
     async fn steps(
         &mut self,
-        record: &mut Option<NetworkRecord>,
+        record: &mut Option<Note>,
         tell: &UnboundedSender<NetworkProgress>,
     ) -> NetworkOutcome {
         let plan = self.plan;

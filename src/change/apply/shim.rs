@@ -13,12 +13,19 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
 use super::network::NetworkProgress;
-use super::{Outcome, host};
+use super::{Outcome, WayBack, host};
 use crate::change::bridge::files::{self, FileError};
+use crate::change::journal::unfinished::{About, Note};
+use crate::change::journal::{Journal, JournalError, Recorded};
 use crate::change::plan::Refusal;
-use crate::change::shim::{After, PROOF, ShimPlan, ShimStep, file_words, is_shim, routes_by};
+use crate::change::shim::{
+    After, PROOF, ShimPlan, ShimStep, ShimWant, TakesBack, file_words, is_shim, plan, routes_by,
+};
+use crate::change::undo::Came;
 use crate::model::kernel::{Address, KernelFacts, Link, Route};
-use crate::model::{IfName, Mac};
+use crate::model::unfinished::Changed;
+use crate::model::{IfName, Mac, Snapshot, Timestamp};
+use crate::source;
 use crate::source::netlink::{self, NetlinkError};
 use crate::source::probe;
 
@@ -46,6 +53,8 @@ enum Trouble {
     File(#[from] FileError),
     #[error("networkctl reload: {0}")]
     Networkd(String),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error("there is no link {0}")]
     Missing(IfName),
     #[error("{0}")]
@@ -58,9 +67,13 @@ fn arp_filter(shim: IfName) -> Option<u8> {
 }
 
 /// Applies the plan.
-pub async fn run(plan: &ShimPlan, tell: &UnboundedSender<NetworkProgress>) -> Outcome {
+pub async fn run(plan: &ShimPlan, journal: &Journal, tell: &UnboundedSender<NetworkProgress>) -> Outcome {
     let refused = |reason: String, way_out: &str| {
         Outcome::Refused(Refusal { what: plan.title.clone(), reason, way_out: way_out.to_owned() })
+    };
+    let _lock = match journal.lock_shims() {
+        Ok(lock) => lock,
+        Err(error) => return refused(error.to_string(), "free it and try again"),
     };
     let before = match host::before(&plan.title).await {
         Ok(before) => before,
@@ -86,17 +99,75 @@ pub async fn run(plan: &ShimPlan, tell: &UnboundedSender<NetworkProgress>) -> Ou
             return refused(error.to_string(), "try again");
         }
     };
+    let mut note = match note(plan, journal) {
+        Ok(note) => note,
+        Err(error) => {
+            forget();
+            return refused(error.to_string(), "make room, or make it writable, and try again");
+        }
+    };
     let course = Course { plan, kernel, before, tell };
-    let Err(trouble) = course.all().await else { return Outcome::Verified { address: None } };
+    let Err(trouble) = course.all(&mut note).await else {
+        close(plan, journal, note);
+        return Outcome::Verified { address: None };
+    };
     let why = trouble.to_string();
     let back = course.back().await;
     forget();
     match back {
-        Ok(()) => Outcome::Reverted { why },
+        Ok(()) => {
+            note.into_iter().for_each(Note::clear);
+            Outcome::Reverted { why }
+        }
         Err(error) => {
-            Outcome::Failed { why, state: format!("what was there before could not be put back: {error}") }
+            let state = format!("what was there before could not be put back: {error}");
+            if let Some(note) = note {
+                note.fail(&format!("{why}; {state}"));
+            }
+            Outcome::Failed { why, state }
         }
     }
+}
+
+/// Notes that it begins; what puts an interrupted change right leaves that one's note until it is done.
+fn note(plan: &ShimPlan, journal: &Journal) -> Result<Option<Note>, JournalError> {
+    if plan.takes_back.is_some_and(|takes| takes.came == Came::HalfWay) {
+        return Ok(None);
+    }
+    let of = Changed::Shim(plan.shim);
+    let about = About { of, title: &plan.title, steps: plan.step_words(), plan };
+    journal.note(about, source::now()).map(Some)
+}
+
+/// It is done: `undo` may take it back, or it took one back itself; whatever was left half way is settled.
+fn close(plan: &ShimPlan, journal: &Journal, note: Option<Note>) {
+    let recorded = Recorded::Shim(Box::new(plan.clone()));
+    let written = match plan.takes_back {
+        Some(takes) => journal.undone(takes.begun, &recorded),
+        None if plan.is_nothing() => Ok(()),
+        None => journal.done(recorded, source::now()).map(drop),
+    };
+    if let Err(error) = written {
+        tracing::error!(%error, "write the journal");
+    }
+    note.into_iter().for_each(Note::clear);
+    journal.settle(&Changed::Shim(plan.shim));
+}
+
+/// The newest change of a shim that did not come to its end, and when it began.
+pub(super) fn unfinished(journal: &Journal) -> Option<(Timestamp, ShimPlan)> {
+    journal
+        .unfinished()
+        .into_iter()
+        .rev()
+        .find_map(|left| Some((left.begun, ShimPlan::of_unfinished(&left)?)))
+}
+
+/// The plan that takes a change back, with what its files hold now.
+pub(super) fn plan_back(snapshot: &Snapshot, done: &ShimPlan, takes: TakesBack) -> Result<WayBack, Refusal> {
+    let want = ShimWant::Back { done: Box::new(done.clone()), takes };
+    let plan = plan::plan(snapshot, &evidence(snapshot, &want), &want)?;
+    Ok(WayBack::Shim(Box::new(want), Box::new(plan)))
 }
 
 /// What the plan rests on is not so any more.
@@ -105,12 +176,14 @@ fn changed(plan: &ShimPlan, now: &KernelFacts) -> Option<String> {
     let Some(over) = link(plan.over) else { return Some(format!("there is no link {} any more", plan.over)) };
     let shim = link(plan.shim);
     let is_new = plan.steps.iter().any(|step| matches!(step, ShimStep::Make { .. }));
+    // An interrupted change may have made it or not.
+    let is_known = plan.takes_back.is_none_or(|takes| takes.came == Came::Through);
     match shim {
-        Some(_) if is_new => Some(format!("{} is there meanwhile", plan.shim)),
+        Some(_) if is_new && is_known => Some(format!("{} is there meanwhile", plan.shim)),
         Some(shim) if !is_shim(shim) || shim.lower != Some(over.index) => {
             Some(format!("{} is no shim over {} any more", plan.shim, plan.over))
         }
-        None if !is_new => Some(format!("{} is gone", plan.shim)),
+        None if !is_new && is_known => Some(format!("{} is gone", plan.shim)),
         _ => over.master.filter(|_| is_new).map(|_| format!("{} is a port of a bridge now", plan.over)),
     }
 }
@@ -139,9 +212,10 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    async fn all(&self) -> Result<(), Trouble> {
-        for step in &self.plan.steps {
+    async fn all(&self, note: &mut Option<Note>) -> Result<(), Trouble> {
+        for (at, step) in self.plan.steps.iter().enumerate() {
             let begun = Instant::now();
+            self.noted(note, at, &step.text()).await?;
             let result = self.kernel.run(step).await;
             self.told(
                 step.text(),
@@ -151,6 +225,8 @@ impl Course<'_> {
             result?;
         }
         let begun = Instant::now();
+        let last = self.plan.steps.len();
+        self.noted(note, last, PROOF).await?;
         let proof = self.prove().await;
         let proof = match proof {
             Ok(()) => Ok(self.guests().await.join(", ")),
@@ -158,10 +234,11 @@ impl Course<'_> {
         };
         self.told(PROOF.to_owned(), proof.as_ref().map(Clone::clone).map_err(ToString::to_string), begun);
         proof?;
-        for file in &self.plan.lasting {
+        for (at, file) in self.plan.lasting.iter().enumerate() {
             let begun = Instant::now();
-            let written = files::put(file);
             let text = file_words(file);
+            self.noted(note, last + 1 + at, &text).await?;
+            let written = files::put(file);
             self.told(text, written.as_ref().map(|()| String::new()).map_err(ToString::to_string), begun);
             written?;
         }
@@ -169,9 +246,19 @@ impl Course<'_> {
         Ok(())
     }
 
+    /// The step is on disk before it begins.
+    async fn noted(&self, note: &mut Option<Note>, at: usize, text: &str) -> Result<(), Trouble> {
+        if let Some(note) = note {
+            note.step(at, text)?;
+        }
+        #[cfg(debug_assertions)]
+        super::pause::before_action(&text.split(' ').next().unwrap_or_default().replace('-', " ")).await;
+        Ok(())
+    }
+
     /// An empty directory for a drop-in does not stay.
     fn tidy(&self) {
-        for file in self.plan.lasting.iter().filter(|file| file.after.is_none()) {
+        for file in self.plan.lasting.iter().filter(|file| !file.path.exists()) {
             if let Some(directory) = file.path.parent().filter(|parent| {
                 parent.extension().is_some_and(|end| end == "d") && !parent.ends_with("sysctl.d")
             }) {
@@ -238,6 +325,7 @@ impl Course<'_> {
         for step in &self.plan.undo {
             first = first.and(self.kernel.run(step).await);
         }
+        self.tidy();
         first
     }
 }

@@ -219,6 +219,17 @@ pub struct NetworkPlan {
     pub commands: Vec<String>,
 }
 
+impl NetworkPlan {
+    /// Whether this plan, done and verified, settles what an earlier change of the network left.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        let touches = |action: &Action| {
+            matches!(action, Action::Define(_) | Action::Undefine | Action::Start { .. } | Action::Enslave(_))
+        };
+        self.mends.is_some() || self.steps.iter().any(|step| touches(&step.action))
+    }
+}
+
 /// Makes the plan.
 ///
 /// # Errors

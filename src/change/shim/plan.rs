@@ -1,5 +1,6 @@
 //! PURE. Want + snapshot + what was found about the NIC's owner → the steps of a shim, or the reason why not.
 
+mod back;
 mod spec;
 mod targets;
 
@@ -10,7 +11,6 @@ use ipnet::IpNet;
 pub(super) use self::spec::Spec;
 
 use self::spec::{listed, make, picture};
-use super::step::V6;
 use super::{
     After, ShimEvidence, ShimPlan, ShimStep, ShimWant, global, is_shim, of_link, persist, routes_by,
 };
@@ -33,6 +33,10 @@ pub fn plan(snapshot: &Snapshot, evidence: &ShimEvidence, want: &ShimWant) -> Re
         ShimWant::Delete { shim } => {
             Planner { snapshot, evidence, what: format!("delete shim {shim}") }.delete(*shim)
         }
+        ShimWant::Back { done, takes } => {
+            let what = format!("take back: {}", done.title);
+            Planner { snapshot, evidence, what }.back(done, *takes)
+        }
     }
 }
 
@@ -51,9 +55,6 @@ pub fn free_name(snapshot: &Snapshot, over: IfName) -> Option<IfName> {
     });
     names.into_iter().find(|name| snapshot.link_named(*name).is_none())
 }
-
-/// How the sentence begins that says that no file is changed.
-pub const UNTIL_BOOT: &str = "It lasts until the next boot";
 
 struct Planner<'a> {
     snapshot: &'a Snapshot,
@@ -99,7 +100,7 @@ impl Planner<'_> {
             sources.v4 = sources.spare_v4;
         }
         let spec = Spec { shim, over, sources, nets: targets.nets.clone() };
-        let mut plan = Self::empty(format!("make shim {shim} over {over}"), shim, over);
+        let mut plan = self.empty(format!("make shim {shim} over {over}"), shim, over);
         let wanted = spec.addresses();
         plan.after = After::There { addresses: wanted.clone(), routes: spec.nets.clone() };
         match there {
@@ -124,7 +125,7 @@ impl Planner<'_> {
         Ok(plan)
     }
 
-    fn empty(title: String, shim: IfName, over: IfName) -> ShimPlan {
+    fn empty(&self, title: String, shim: IfName, over: IfName) -> ShimPlan {
         ShimPlan {
             title,
             shim,
@@ -134,6 +135,9 @@ impl Planner<'_> {
             lasting: Vec::new(),
             backend: None,
             after: After::Gone,
+            before: After::now(shim, &self.snapshot.kernel),
+            until_boot: None,
+            takes_back: None,
             picture: Vec::new(),
             consequences: Vec::new(),
             commands: Vec::new(),
@@ -229,7 +233,7 @@ impl Planner<'_> {
 
     fn last(&self, plan: &mut ShimPlan, spec: &Spec, persist: Lasting) -> Result<(), Refusal> {
         let by_hand = |plan: &mut ShimPlan, why: String| {
-            plan.consequences.push(format!("{UNTIL_BOOT}: {why}; the commands by hand are below."));
+            plan.until_boot = Some(format!("{why}; the commands by hand are below"));
         };
         let chosen = match persist {
             Lasting::No => None,
@@ -248,7 +252,7 @@ impl Planner<'_> {
         };
         match (chosen, persist) {
             (None, Lasting::No) => {
-                plan.consequences.push(format!("{UNTIL_BOOT}: no configuration file is changed."));
+                plan.until_boot = Some("no configuration file is changed".to_owned());
             }
             (None, _) => by_hand(plan, format!("nobody configures {} at boot", spec.over)),
             (Some(owner), _) => match persist::files(owner, spec, self.evidence) {
@@ -293,23 +297,11 @@ impl Planner<'_> {
         let Some(over) = link.lower.and_then(|index| snapshot.link(index)).map(|link| link.name) else {
             return self.refuse("the NIC below it is not known", format!("ip link del {shim}"));
         };
-        let mut plan = Self::empty(format!("delete shim {shim} over {over}"), shim, over);
-        let own = global(kernel, link);
-        let v6 = if own.iter().any(|address| address.addr().is_ipv6()) { V6::On } else { V6::Off };
+        let mut plan = self.empty(format!("delete shim {shim} over {over}"), shim, over);
         plan.steps = vec![ShimStep::Remove { shim }, ShimStep::Release { shim }];
-        plan.undo.push(ShimStep::Hold { shim });
-        plan.undo.push(ShimStep::Make { shim, over, mac: link.mac, v6 });
-        if let Some(value @ (0 | 2..)) = self.evidence.arp_filter {
-            plan.undo.push(ShimStep::Filter { shim, value });
-        }
-        plan.undo.push(ShimStep::Up { shim });
-        plan.undo.extend(own.iter().map(|address| ShimStep::Address { shim, address: *address }));
-        let mut nets = Vec::new();
-        for route in routes_by(kernel, link).filter(|route| !own.contains(&route.destination)) {
-            nets.push(route.destination);
-            plan.undo.push(ShimStep::Route { shim, to: route.destination, source: route.prefsrc });
-        }
+        plan.undo = self.made_again(link, over);
         plan.lasting = persist::without(&self.evidence.own_files, shim);
+        let nets = plan.before.routes().to_vec();
         plan.consequences.push(format!("The host and {} no longer reach each other.", listed(&nets)));
         plan.consequences.push(format!("{over}, its addresses and its routes stay as they are."));
         plan.picture = [ShimStep::Remove { shim }].iter().flat_map(|step| picture(&[step])).collect();

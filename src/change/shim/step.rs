@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{IfName, Mac};
 
 /// One change of the kernel's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum ShimStep {
     /// Where systemd-networkd runs, it is told to leave the link alone until the next boot: a file of its own
@@ -83,7 +83,7 @@ pub enum ShimStep {
 }
 
 /// Whether IPv6 is used on a shim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum V6 {
     /// It has an address, and no router is listened to.

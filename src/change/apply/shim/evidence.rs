@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::change::bridge::evidence::{fresh_uuid, owners};
+use crate::change::bridge::files;
 use crate::change::bridge::persist::{Owner, Text};
 use crate::change::shim::{ShimEvidence, ShimWant, persist};
 use crate::model::{IfName, Snapshot};
@@ -18,6 +19,10 @@ pub fn read(snapshot: &Snapshot, want: &ShimWant) -> ShimEvidence {
     }
     evidence.own_files = own_files(shim, &evidence.owners);
     evidence.arp_filter = super::arp_filter(shim);
+    if let ShimWant::Back { done, .. } = want {
+        let now = done.lasting.iter().map(|file| (file.path.clone(), files::read(&file.path).ok().flatten()));
+        evidence.written = now.collect();
+    }
     evidence
 }
 

@@ -10,7 +10,7 @@ use crate::model::{Snapshot, Timestamp};
 
 /// The plan, if a change of this network was interrupted.
 pub(super) fn plan(snapshot: &Snapshot, name: &str) -> Option<NetworkPlan> {
-    let left = snapshot.services.unfinished.iter().rev().find(|left| left.network == name)?;
+    let left = snapshot.services.unfinished.iter().rev().find(|left| left.of_network(name))?;
     let was: NetworkPlan = serde_json::from_str(&left.plan).ok()?;
     Some(back(snapshot, &was, left.at, left.begun, &left.words()))
 }

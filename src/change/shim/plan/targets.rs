@@ -206,7 +206,7 @@ impl Planner<'_> {
     }
 
     /// Why a route to this net by the shim would take something away that goes another way now.
-    fn harm(&self, lower: &Link, there: Option<&Link>, net: IpNet) -> Option<String> {
+    pub(super) fn harm(&self, lower: &Link, there: Option<&Link>, net: IpNet) -> Option<String> {
         let snapshot = self.snapshot;
         let covers = |address: &IpAddr| net.contains(address);
         if let Some(peer) = snapshot.host.ssh_peer.as_ref().filter(|peer| covers(peer)) {
