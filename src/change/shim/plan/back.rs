@@ -4,6 +4,7 @@ use super::spec::{listed, picture};
 use super::{Planner, is_shim};
 use crate::change::Refusal;
 use crate::change::bridge::FileChange;
+use crate::change::plan::Planning as _;
 use crate::change::shim::step::V6;
 use crate::change::shim::{After, ShimPlan, ShimStep, TakesBack, global, routes_by};
 use crate::change::undo::Came;
