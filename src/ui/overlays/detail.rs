@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use crate::app::rows::stack::Upper;
 use crate::app::rows::{self, rule};
 use crate::app::{App, RowId};
+use crate::model::kernel::Link;
 use crate::model::snapshot::GuestRule;
 use crate::model::{Bridge, Counters, Network, Nic, NicConfig, NicSource, Port, Snapshot};
 use crate::ui::panes::bars;
@@ -104,7 +105,7 @@ fn nic_lines<'a>(snapshot: &Snapshot, nic: &Nic, theme: Theme, room: usize) -> L
     }
     match nic.device() {
         Some(address) => lines.extend(device::lines(snapshot, address, theme)),
-        None => lines.extend(link_lines(nic, theme)),
+        None => lines.extend(link_lines(nic, snapshot, theme)),
     }
     lines.push(Line::raw(""));
     lines.push(heading("addresses", theme));
@@ -138,11 +139,14 @@ fn nic_lines<'a>(snapshot: &Snapshot, nic: &Nic, theme: Theme, room: usize) -> L
 }
 
 /// The link, the bridge, and by what its packets leave the host.
-fn link_lines<'a>(nic: &Nic, theme: Theme) -> Lines<'a> {
+fn link_lines<'a>(nic: &Nic, snapshot: &Snapshot, theme: Theme) -> Lines<'a> {
     let mut lines = Vec::new();
     let name =
         |name: Option<crate::model::IfName>| name.map_or_else(|| "–".to_owned(), |name| name.to_string());
     lines.push(field("link", words::nic_name(nic), theme));
+    if let Some(link) = nic.link.and_then(|index| snapshot.link(index)) {
+        lines.push(field("state", link_state(link), theme));
+    }
     lines.push(field("bridge", name(nic.bridge), theme));
     if nic.lower.is_some() {
         lines.push(field("on link", name(nic.lower), theme));
@@ -287,16 +291,20 @@ fn bridge_lines<'a>(snapshot: &Snapshot, bridge: &Bridge, theme: Theme) -> Lines
     lines
 }
 
+fn link_state(link: &Link) -> &'static str {
+    match (link.up, link.carrier) {
+        (true, true) => "up, carrier",
+        (true, false) => "up, no carrier",
+        (false, _) => "switched off",
+    }
+}
+
 fn port_lines<'a>(snapshot: &Snapshot, port: &Port, theme: Theme) -> Lines<'a> {
     let yes = |on: bool| if on { "yes" } else { "no" };
     let mut lines = vec![field("guest", optional(port.guest.as_deref()), theme)];
     if let Some(link) = snapshot.link(port.index) {
         lines.push(field("kind", link.kind.word().to_owned(), theme));
-        lines.push(field(
-            "state",
-            format!("{}, {}", link.oper_state, if link.carrier { "carrier" } else { "no carrier" }),
-            theme,
-        ));
+        lines.push(field("state", link_state(link), theme));
         lines.push(field("mac", link.mac.map_or_else(|| "–".to_owned(), |mac| mac.to_string()), theme));
         lines.push(field("mtu", link.mtu.to_string(), theme));
     }
