@@ -17,6 +17,7 @@ fn who_reaches_whom_is_what_pings_say() {
     captured(&lab);
     probed(&lab);
     docker_like_policy(&lab);
+    routed_with_ipv6(&lab);
     isolated(&lab);
     bridged_on_two_hosts(&lab);
     macvtap(&lab);
@@ -229,6 +230,41 @@ fn docker_like_policy(lab: &Lab) {
     lab.run("kvm1", "echo 1 >/proc/sys/net/ipv4/ip_forward");
 }
 
+/// A routed network with an IPv6 subnet: its guest reaches what has a route back.
+fn routed_with_ipv6(lab: &Lab) {
+    lab.run("kvm1", "ip addr add fd00:10::8/64 dev eth0 nodad; ip route add default via fd00:10::2");
+    lab.run("lan", "ip addr add fd00:10::2/64 dev lan0 nodad");
+    lab.virt_net("network create six --mode route --subnet 10.77.0.0/24 --subnet fd00:7::/64 --yes")
+        .verified();
+    lab.virt_net("switch centos7 --to network=six --yes").verified();
+    lab.guest("kvm1", "centos7", "ip addr add fd00:7::20/64 dev eth0");
+    let goes = |to: &str, answer: &str, reason: &str, real: bool| {
+        let path = lab.json("kvm1", &format!("virt-net path centos7 --to {to} --json"));
+        let told = path["reason"].as_str().unwrap_or_default();
+        assert!(path["answer"] == answer && told.contains(reason), "{to}: {answer}, {reason}: {path:#}");
+        let ping = format!("ping -c 1 -W {} {to}", if real { 4 } else { 1 });
+        let answered = lab.guest("kvm1", "centos7", &script(real, &ping));
+        assert_eq!(answered.trim() == "yes", real, "{to}: {answered}\n{path:#}");
+    };
+    goes("fd00:7::1", "yes", "", true);
+    goes("fd00:10::8", "yes", "", true);
+    // Only the LAN's router knows whether it has a route.
+    let route = "only if the sender has a route to fd00:7::/64 by this host";
+    goes("fd00:10::2", "unknown", route, false);
+    lab.run("lan", "ip route add fd00:7::/64 via fd00:10::8");
+    goes("fd00:10::2", "unknown", route, true);
+    goes("2001:db8::1", "unknown", "translates the private address fd00:7::20", false);
+    goes("198.51.100.1", "unknown", "translates the private address 10.77.0.208", false);
+    lab.run("kvm1", "echo 0 >/proc/sys/net/ipv6/conf/all/forwarding");
+    goes("fd00:10::2", "no", "net.ipv6.conf.all.forwarding is 0", false);
+    lab.run("kvm1", "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
+    lab.run("lan", "ip route del fd00:7::/64; ip addr del fd00:10::2/64 dev lan0");
+    lab.guest("kvm1", "centos7", "ip addr del fd00:7::20/64 dev eth0");
+    lab.virt_net("switch centos7 --to network=default --yes").verified();
+    lab.virt_net("network delete six --yes").verified();
+    lab.run("kvm1", "ip route del default via fd00:10::2; ip addr del fd00:10::8/64 dev eth0");
+}
+
 fn isolated(lab: &Lab) {
     let xml = "<network><name>iso</name><bridge name='virbr5'/><ip address='192.168.50.1' \
                netmask='255.255.255.0'><dhcp><range start='192.168.50.10' end='192.168.50.99'/></dhcp></ip></network>";
@@ -343,4 +379,14 @@ fn macvtap(lab: &Lab) {
     lab.run("kvm1", shim);
     pings(lab, "kvm1", "10.0.0.208", true);
     compare(lab, &one, &[("from", "host", "yes"), ("from", "lan", "yes")]);
+    // A link for itself: what is not on that link answers by the LAN, the host too.
+    lab.run(
+        "kvm1",
+        "ip route del 10.0.0.208/32; ip link del shim0; virsh destroy web01; ip link set eth1 nomaster",
+    );
+    lab.virt_net("switch centos7 --to macvtap=eth1,mode=passthrough --yes").verified();
+    pings(lab, "kvm1", "10.0.0.208", true);
+    let expected =
+        [("to", "host", "yes"), ("to", "internet", "yes"), ("to", "lan", "yes"), ("from", "lan", "yes")];
+    compare(lab, &one, &expected);
 }

@@ -10,7 +10,7 @@ use virt_net::model::firewall::{
     Action, BaseHook, Chain, ChainId, Family, FirewallFacts, Hook, Match, Rule, Verdict,
 };
 use virt_net::model::kernel::{KernelFacts, Neighbour, PortState};
-use virt_net::model::{LinkKind, Mac, MacvtapMode, NicId, Snapshot, SourceState, topology};
+use virt_net::model::{ForwardMode, LinkKind, Mac, MacvtapMode, NicId, Snapshot, SourceState, topology};
 use virt_net::path::reach::{self, Direction, Peer};
 use virt_net::path::{self, Answer, Hop, HopKind, HopState, INTERNET, Path, Protocol, Question, Way};
 use virt_net::source::replay;
@@ -214,6 +214,17 @@ fn without_masquerade_nobody_on_the_internet_can_answer() {
     let path = out(&snapshot(flushed), "vnet0");
     assert_eq!((path.there.answer, path.answer, path.seen_as), (Answer::Yes, Answer::No, None));
     assert!(path.reason.contains("private address 192.168.122.208"), "{}", path.reason);
+}
+
+#[test]
+fn a_routed_guest_is_answered_if_the_lan_translates_it() {
+    let mut routed = facts();
+    Arc::make_mut(&mut routed.firewall).rules.retain(|rule| rule.chain.table != "nat");
+    let networks = &mut Arc::make_mut(&mut routed.libvirt).networks;
+    networks.iter_mut().find_map(|network| network.live.as_mut()).unwrap().forward = ForwardMode::Route;
+    let path = out(&snapshot(routed), "vnet0");
+    assert_eq!((path.there.answer, path.answer), (Answer::Yes, Answer::Unknown));
+    assert!(path.reason.contains("translates the private address 192.168.122.208"), "{}", path.reason);
 }
 
 /// web01's bridged NIC becomes a macvtap on a link with, or without, the host's address.

@@ -9,7 +9,7 @@ use super::ends::{DEVICE, End, bridged_out};
 use super::{Place, Step, Walk};
 use crate::model::firewall::{Family, Hook};
 use crate::model::kernel::Route;
-use crate::model::{ForwardMode, Link, LinkKind, Nic, Snapshot};
+use crate::model::{ForwardMode, Link, LinkKind, Network, Nic, Snapshot};
 use crate::path::packet::{Answer, Flow, is_local, single};
 use crate::path::{HopKind, Side, names};
 
@@ -210,7 +210,7 @@ impl<'a> Walk<'a> {
                 let name = far.words(self.snapshot);
                 self.hop(HopKind::Outside, name, "");
                 if let Some(own) = left_as {
-                    self.check_answerable(own, peer)?;
+                    self.check_answerable(nic, own, peer)?;
                 }
                 if nic.device().is_some() {
                     return self.lose(DEVICE);
@@ -223,15 +223,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Nobody on the internet answers to a private address.
-    fn check_answerable(&mut self, own: IpNet, peer: IpAddr) -> Step {
-        if private(own.addr()) && !private(peer) {
-            return self.stop(format!(
-                "the packet left with the private address {}: nobody out there can answer to it",
+    /// Nobody on the internet answers to a private address, unless a router on the way translates it: guests of a
+    /// routed network are known to the routers of the LAN, those that this host should translate are not.
+    fn check_answerable(&mut self, nic: &Nic, own: IpNet, peer: IpAddr) -> Step {
+        if !private(own.addr()) || private(peer) {
+            return Ok(());
+        }
+        let network = nic.network.and_then(|id| self.snapshot.network(id));
+        if matches!(network.map(Network::forward), Some(ForwardMode::Route | ForwardMode::Open)) {
+            self.doubt(format!(
+                "it comes only if a router of the LAN translates the private address {}",
                 own.addr()
             ));
+            return Ok(());
         }
-        Ok(())
+        self.stop(format!(
+            "the packet left with the private address {}: nobody out there can answer to it",
+            own.addr()
+        ))
     }
 
     /// From outside to a guest behind the host's routing: by the link that leads to the sender.
@@ -249,11 +258,11 @@ impl<'a> Walk<'a> {
                 .iter()
                 .any(|own| own.index == link.index && own.address.contains(&self.packet.destination));
             if !on_link {
-                let net = nic
-                    .network
-                    .and_then(|id| snapshot.network(id))
-                    .and_then(|network| Some(network.current()?.subnets.first()?.gateway.trunc()));
-                let net = net.unwrap_or(self.packet.destination);
+                let destination = self.packet.destination;
+                let subnets = nic.network.and_then(|id| snapshot.network(id)?.current());
+                let mut nets = subnets.into_iter().flat_map(|network| &network.subnets);
+                let net = nets.find(|subnet| subnet.gateway.contains(&destination));
+                let net = net.map_or(destination, |subnet| subnet.gateway.trunc());
                 self.doubt(format!("it comes only if the sender has a route to {net} by this host"));
             }
         }
