@@ -107,6 +107,8 @@ pub struct ShimEvidence {
     pub owners: Vec<Owner>,
     /// Files that virt-net wrote for this shim.
     pub own_files: Vec<Text>,
+    /// What is in [`persist::IFUP_LOCAL`].
+    pub ifup_local: Option<String>,
     /// What is in the files now that a change wrote which is to be taken back.
     pub written: Vec<(PathBuf, Option<String>)>,
     /// `net.ipv4.conf.SHIM.arp_filter` of a shim that is there.

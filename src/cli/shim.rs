@@ -33,7 +33,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "LINK")]
     over: IfName,
     /// A spare address of the LAN for the host's end, one of each family at most; without one the host is
-    /// seen by the NIC's own IPv4 address. Needed for IPv6, for NetworkManager to keep the shim, and where
+    /// seen by the NIC's own IPv4 address. Needed for IPv6, and where
     /// net.ipv4.conf.all.arp_ignore is 1
     #[arg(long, value_name = "ADDRESS", value_parser = parse_spare)]
     address: Vec<IpAddr>,

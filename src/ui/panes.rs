@@ -341,7 +341,7 @@ fn upper_cells(snapshot: &Snapshot, upper: Upper<'_>, last: bool) -> Vec<Cell> {
             (mode, escape(&nic.guest).into_owned(), nic.rate)
         }
         Upper::Shim(link) => {
-            let guests = shim::routes_by(&snapshot.kernel, link).count();
+            let guests = shim::After::now(link.name, &snapshot.kernel).routes().len();
             let state = if link.up { "shim" } else { "shim ▲ down" };
             let owner = format!("{guests} guest{}", if guests == 1 { "" } else { "s" });
             (state, owner, snapshot.history.samples(link.index).next_back().copied())

@@ -173,25 +173,61 @@ fn the_nics_stanza_gets_marked_lines_and_loses_them_again() {
 }
 
 #[test]
-fn owners_that_cannot_keep_it_say_so() {
+fn owners_without_a_word_for_it_call_a_script() {
     let text = |path: &str| Text { path: path.into(), text: String::new() };
     let profile = text("/etc/NetworkManager/system-connections/lan.nmconnection");
     let (others, uuid, fresh) = (vec![], String::new(), [String::new(), String::new()]);
     let manager = Owner::NetworkManager { profile, others, uuid, fresh, checkpoint: false };
     let ifcfg = Owner::Ifcfg { file: text("/etc/sysconfig/network-scripts/ifcfg-eth0"), others: vec![] };
-    for (owner, why) in
-        [(manager.clone(), "NetworkManager keeps no routes"), (ifcfg, "no word for a macvlan")]
-    {
-        let backend = owner.backend();
-        let evidence = ShimEvidence { owners: vec![owner], ..ShimEvidence::default() };
-        let of = |persist| plan::plan(&host(facts()), &evidence, &create(&["10.0.0.208"], &[], persist));
-        let auto = of(Lasting::Auto).unwrap();
-        assert!(
-            auto.lasting.is_empty() && auto.until_boot.as_ref().is_some_and(|text| text.contains(why)),
-            "{auto:?}"
-        );
-        assert!(of(Lasting::By(backend)).unwrap_err().reason.contains(why));
+    let evidence = |owner: &Owner, ifup_local: Option<&str>| ShimEvidence {
+        owners: vec![owner.clone()],
+        ifup_local: ifup_local.map(str::to_owned),
+        ..ShimEvidence::default()
+    };
+    let of = |evidence: &ShimEvidence, persist| {
+        plan::plan(&host(facts()), evidence, &create(&["10.0.0.208"], &[], persist))
+    };
+    let commands = [
+        "ip link add eth0-shim link eth0 type macvlan mode bridge || true",
+        "echo 1 >/proc/sys/net/ipv6/conf/eth0-shim/disable_ipv6 || true",
+        "echo 1 >/proc/sys/net/ipv4/conf/eth0-shim/arp_filter && ip link set eth0-shim up || true",
+        "ip route add 10.0.0.208/32 dev eth0-shim src 10.0.0.8 || true",
+    ];
+    let by_dispatcher = of(&evidence(&manager, None), Lasting::Auto).unwrap();
+    let [file] = by_dispatcher.lasting.as_slice() else { panic!("{by_dispatcher:?}") };
+    assert_eq!(file.path, PathBuf::from("/etc/NetworkManager/dispatcher.d/90-virt-net-eth0-shim"));
+    let head =
+        "#!/bin/sh\n# virt-net: shim eth0-shim over eth0\n[ \"$1\" = eth0 ] && [ \"$2\" = up ] || exit 0\n";
+    assert_eq!(file.after.clone().unwrap(), format!("{head}{}\n", commands.join("\n")));
+    assert_eq!((file.mode, by_dispatcher.until_boot), (0o755, None));
+
+    let block = format!(
+        "# virt-net: shim eth0-shim over eth0\nif [ \"$1\" = eth0 ]; then\n    {}\nfi\n# virt-net: end of shim eth0-shim\n",
+        commands.join("\n    ")
+    );
+    for (before, rest) in [(None, ""), (Some("#!/bin/bash\nlogger up\nexit 0\n"), "logger up\nexit 0\n")] {
+        let planned = of(&evidence(&ifcfg, before), Lasting::Auto).unwrap();
+        let [file] = planned.lasting.as_slice() else { panic!("{planned:?}") };
+        let shell = before.map_or("#!/bin/sh", |_| "#!/bin/bash");
+        assert_eq!(file.after.clone().unwrap(), format!("{shell}\n{block}{rest}"));
+        // Made again, nothing changes; taken away, the old text is back, or no file.
+        let written = file.after.clone().unwrap();
+        let own = ShimEvidence {
+            own_files: vec![Text { path: file.path.clone(), text: written.clone() }],
+            ..evidence(&ifcfg, Some(&written))
+        };
+        assert!(of(&own, Lasting::Auto).unwrap().lasting.is_empty());
+        let mut there = facts();
+        with_shim(&mut there, &["10.0.0.208/32"]);
+        let want = ShimWant::Delete { shim: name("eth0-shim") };
+        let gone = plan::plan(&host(there), &own, &want).unwrap();
+        assert_eq!(gone.lasting[0].after.as_deref(), before);
     }
+    let binary = evidence(&ifcfg, Some("\u{7f}ELF"));
+    let auto = of(&binary, Lasting::Auto).unwrap();
+    assert!(auto.lasting.is_empty() && auto.until_boot.unwrap().contains("is no shell script"));
+    assert!(of(&binary, Lasting::By(Backend::Ifcfg)).unwrap_err().reason.contains("is no shell script"));
+
     let evidence = ShimEvidence { owners: vec![manager], uuid: "u".to_owned(), ..ShimEvidence::default() };
     let want = create(&["10.0.0.208"], &["10.0.0.99"], Lasting::Auto);
     let plan = plan::plan(&host(facts()), &evidence, &want).unwrap();

@@ -278,7 +278,10 @@ impl Course<'_> {
         let is_gone = self.plan.after == After::Gone;
         loop {
             let now = netlink::read_once().await?;
-            let missing = self.plan.after.missing(self.plan.shim, &now);
+            let missing = match self.plan.after.missing(self.plan.shim, &now) {
+                None => self.kernel.unsettled(self.plan.shim).await?,
+                missing => missing,
+            };
             if missing.is_none() && (is_gone || begun.elapsed() >= CALM) {
                 return match disturbed(&self.before, &now, self.plan.shim) {
                     Some(what) => Err(Trouble::Unproven(what)),

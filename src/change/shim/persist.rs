@@ -1,7 +1,11 @@
 //! PURE. What a NIC's owner reads at boot so that the shim is there again. The owner's own files stay as they
 //! are, but for lines with the program's mark in `/etc/network/interfaces`.
 
+mod hook;
+
 use ipnet::IpNet;
+
+pub use self::hook::{IFUP_LOCAL, dispatcher};
 
 use super::ShimEvidence;
 use super::plan::Spec;
@@ -52,7 +56,11 @@ fn full_mark(spec: &Spec) -> String {
 pub(super) fn files(owner: &Owner, spec: &Spec, evidence: &ShimEvidence) -> Result<Vec<FileChange>, String> {
     match owner {
         Owner::NetworkManager { .. } | Owner::Netplan { renderer: Renderer::NetworkManager, .. } => {
-            network_manager(spec, evidence)
+            Ok(if keeps_routes(spec) {
+                network_manager(spec, evidence)
+            } else {
+                vec![hook::by_dispatcher(spec, evidence)]
+            })
         }
         Owner::Networkd { network, .. } => {
             let name = network.path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -62,7 +70,7 @@ pub(super) fn files(owner: &Owner, spec: &Spec, evidence: &ShimEvidence) -> Resu
             Ok(networkd(&format!("10-netplan-{}.network", spec.over), spec, evidence))
         }
         Owner::Ifupdown { file, .. } => ifupdown(file, spec).map(|file| vec![file]),
-        Owner::Ifcfg { .. } => Err("ifcfg files have no word for a macvlan".to_owned()),
+        Owner::Ifcfg { .. } => hook::ifup_local(spec, evidence).map(|file| vec![file]),
     }
 }
 
@@ -81,6 +89,14 @@ pub(super) fn told(owner: &Owner, spec: &Spec) -> Vec<String> {
             }
             told
         }
+        Owner::NetworkManager { .. } | Owner::Netplan { .. } if !keeps_routes(spec) => vec![format!(
+            "NetworkManager keeps no routes on a link without an address of its own: its dispatcher makes the shim when {} has come up.",
+            spec.over
+        )],
+        Owner::Ifcfg { .. } => vec![format!(
+            "ifcfg files have no word for a macvlan: {IFUP_LOCAL}, which ifup calls, makes the shim when {} has come up.",
+            spec.over
+        )],
         Owner::Netplan { .. } => {
             vec!["netplan has no word for a macvlan: the profile is NetworkManager's.".to_owned()]
         }
@@ -96,7 +112,9 @@ pub(super) fn leftover(own: &[Text], new: &[FileChange]) -> Vec<FileChange> {
 
 /// A file is the shim's alone.
 fn is_whole(text: &Text) -> bool {
-    text.text.starts_with("# virt-net: shim ")
+    let text_of_one = text.text.strip_prefix("#!/bin/sh\n").unwrap_or(&text.text);
+    // That one is everybody's.
+    text_of_one.starts_with("# virt-net: shim ") && text.path.as_os_str() != IFUP_LOCAL
 }
 
 fn gone(text: &Text) -> FileChange {
@@ -109,7 +127,7 @@ pub(super) fn without(own: &[Text], shim: IfName) -> Vec<FileChange> {
         if is_whole(text) {
             return gone(text);
         }
-        let after = Some(without_block(&text.text, shim));
+        let after = Some(without_block(&text.text, shim)).filter(|rest| rest.trim() != "#!/bin/sh");
         FileChange { path: text.path.clone(), before: Some(text.text.clone()), after, mode: 0o644 }
     };
     own.iter().map(one).collect()
@@ -183,15 +201,17 @@ fn networkd(nic_file: &str, spec: &Spec, evidence: &ShimEvidence) -> Vec<FileCha
     ]
 }
 
-fn network_manager(spec: &Spec, evidence: &ShimEvidence) -> Result<Vec<FileChange>, String> {
+fn address_of(spec: &Spec, v4: bool) -> Option<IpNet> {
+    spec.addresses().into_iter().find(|address| address.addr().is_ipv4() == v4)
+}
+
+/// NetworkManager takes routes of a family only for a link with an address of that family.
+fn keeps_routes(spec: &Spec) -> bool {
+    spec.nets.iter().all(|net| address_of(spec, net.addr().is_ipv4()).is_some())
+}
+
+fn network_manager(spec: &Spec, evidence: &ShimEvidence) -> Vec<FileChange> {
     let shim = spec.shim;
-    let of = |v4: bool| spec.addresses().into_iter().find(|address| address.addr().is_ipv4() == v4);
-    if of(true).is_none() && spec.nets.iter().any(|net| net.addr().is_ipv4()) {
-        return Err(
-            "NetworkManager keeps no routes on a link without an address of its own (give a spare one: --address)"
-                .to_owned(),
-        );
-    }
     let path = profile(shim);
     let old = evidence.own_files.iter().find(|own| own.path.as_os_str() == path.as_str());
     let kept = old.and_then(|old| old.text.lines().find_map(|line| line.strip_prefix("uuid=")));
@@ -202,7 +222,7 @@ fn network_manager(spec: &Spec, evidence: &ShimEvidence) -> Result<Vec<FileChang
     lines.extend(["[macvlan]".to_owned(), "mode=2".to_owned(), format!("parent={}", spec.over)]);
     for (section, v4) in [("ipv4", true), ("ipv6", false)] {
         lines.extend([String::new(), format!("[{section}]")]);
-        let Some(address) = of(v4) else {
+        let Some(address) = address_of(spec, v4) else {
             lines.push("method=disabled".to_owned());
             continue;
         };
@@ -217,7 +237,7 @@ fn network_manager(spec: &Spec, evidence: &ShimEvidence) -> Result<Vec<FileChang
             lines.extend(spec.source(**net).map(|source| format!("route{}_options=src={source}", at + 1)));
         }
     }
-    Ok(vec![sysctls(spec, evidence), whole(path, text(&lines), 0o600, evidence)])
+    vec![sysctls(spec, evidence), whole(path, text(&lines), 0o600, evidence)]
 }
 
 /// Lines at the end of the NIC's own stanza: they run whenever the NIC has come up, by whatever event, and
@@ -262,25 +282,27 @@ fn ifupdown(file: &Text, spec: &Spec) -> Result<FileChange, String> {
     Ok(FileChange { path: file.path.clone(), before, after: Some(after), mode: 0o644 })
 }
 
-fn block(spec: &Spec) -> String {
+/// The shell lines that make the shim; none of them fails, and it is up only with its filter.
+fn commands(spec: &Spec) -> Vec<String> {
     let shim = spec.shim;
     let make = ShimStep::Make { shim, over: spec.over, mac: None, v6: spec.v6() };
-    let mut lines: Vec<String> =
-        make.commands().iter().map(|command| format!("up {command} || true")).collect();
+    let mut lines: Vec<String> = make.commands().iter().map(|command| format!("{command} || true")).collect();
     // Without the filter it must not come up.
     if let Some(filter) = lines.pop() {
         let filter = filter.trim_end_matches(" || true");
         lines.push(format!("{filter} && ip link set {shim} up || true"));
     }
-    let up = |step: &ShimStep| step.commands();
-    for address in spec.addresses() {
-        lines
-            .extend(up(&ShimStep::Address { shim, address }).iter().map(|line| format!("up {line} || true")));
+    let addresses = spec.addresses().into_iter().map(|address| ShimStep::Address { shim, address });
+    let routes = spec.nets.iter().map(|to| ShimStep::Route { shim, to: *to, source: spec.source(*to) });
+    for step in addresses.chain(routes) {
+        lines.extend(step.commands().iter().map(|line| format!("{line} || true")));
     }
-    for to in &spec.nets {
-        let step = ShimStep::Route { shim, to: *to, source: spec.source(*to) };
-        lines.extend(up(&step).iter().map(|line| format!("up {line} || true")));
-    }
+    lines
+}
+
+fn block(spec: &Spec) -> String {
+    let shim = spec.shim;
+    let mut lines: Vec<String> = commands(spec).iter().map(|line| format!("up {line}")).collect();
     lines.push(format!("down ip link del {shim} || true"));
     let marked = [full_mark(spec)].into_iter().chain(lines).chain([end_mark(shim)]);
     text(&marked.map(|line| format!("    {line}")).collect::<Vec<_>>())

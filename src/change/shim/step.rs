@@ -134,8 +134,7 @@ impl ShimStep {
             }
             Self::Up { shim } => vec![format!("ip link set {shim} up")],
             Self::Address { shim, address } => {
-                let nodad = if address.addr().is_ipv6() { " nodad" } else { "" };
-                vec![format!("ip address add {address} dev {shim}{nodad}")]
+                vec![format!("ip address add {address} dev {shim}")]
             }
             Self::DropAddress { shim, address } => vec![format!("ip address del {address} dev {shim}")],
             Self::Route { shim, to, source } => {

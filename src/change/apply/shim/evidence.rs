@@ -17,6 +17,7 @@ pub fn read(snapshot: &Snapshot, want: &ShimWant) -> ShimEvidence {
     if let Some(link) = snapshot.link_named(over) {
         evidence.owners = owners(Path::new("/"), over, link.index);
     }
+    evidence.ifup_local = files::read(Path::new(persist::IFUP_LOCAL)).ok().flatten();
     evidence.own_files = own_files(shim, &evidence.owners);
     evidence.arp_filter = super::arp_filter(shim);
     if let ShimWant::Back { done, .. } = want {
@@ -30,6 +31,8 @@ fn own_files(shim: IfName, owners: &[Owner]) -> Vec<Text> {
     let mut paths: Vec<PathBuf> = vec![
         persist::sysctl_file(shim).into(),
         persist::profile(shim).into(),
+        persist::dispatcher(shim).into(),
+        persist::IFUP_LOCAL.into(),
         persist::networkd_file(shim, "network").into(),
         persist::networkd_file(shim, "netdev").into(),
     ];

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::MacVlanMode;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -57,11 +57,7 @@ impl Kernel {
             }
             ShimStep::Address { shim, address } => {
                 let index = existing(*shim).await?;
-                let mut request = self.handle.address().add(index, address.addr(), address.prefix_len());
-                if address.addr().is_ipv6() {
-                    // That nobody has it was looked at before.
-                    request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
-                }
+                let request = self.handle.address().add(index, address.addr(), address.prefix_len());
                 done(step, &[libc::EEXIST], request.execute().await)
             }
             ShimStep::DropAddress { shim, address } => self.drop_address(step, *shim, *address).await,
@@ -113,6 +109,36 @@ impl Kernel {
             set("ipv6", shim, "disable_ipv6", u8::from(v6 == V6::Off))?;
         }
         Ok(())
+    }
+
+    /// An IPv6 address of a link that the kernel has not yet found free, or has found taken, in words.
+    pub(super) async fn unsettled(&self, shim: IfName) -> Result<Option<String>, Trouble> {
+        let Some(index) = index(shim).await? else { return Ok(None) };
+        let dump = self.handle.address().get().set_link_index_filter(index).execute();
+        let all: Result<Vec<AddressMessage>, _> = dump.try_collect().await;
+        let all =
+            all.map_err(|error| Trouble::Kernel { step: format!("read the addresses of {shim}"), error })?;
+        let has = |address: &AddressMessage, wanted: AddressFlags| {
+            address.attributes.iter().any(
+                |attribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(wanted)),
+            )
+        };
+        let text = |address: &AddressMessage| {
+            let own = address.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(own) => Some(own.to_string()),
+                _ => None,
+            });
+            own.unwrap_or_default()
+        };
+        for address in all.iter().filter(|address| address.header.index == index) {
+            if has(address, AddressFlags::Dadfailed) {
+                return Err(Trouble::Unproven(format!("somebody on the LAN has {}", text(address))));
+            }
+            if has(address, AddressFlags::Tentative) {
+                return Ok(Some(format!("whether {} is free is not known yet", text(address))));
+            }
+        }
+        Ok(None)
     }
 
     async fn drop_address(&self, step: &ShimStep, shim: IfName, address: IpNet) -> Result<(), Trouble> {

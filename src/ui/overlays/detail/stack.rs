@@ -6,7 +6,7 @@ use super::{Lines, counter_lines, field, heading, optional};
 use crate::app::rows::stack::{self, Upper};
 use crate::change::shim;
 use crate::model::Snapshot;
-use crate::model::kernel::{Link, LinkKind};
+use crate::model::kernel::{Link, LinkKind, Route};
 use crate::ui::text::escape;
 use crate::ui::theme::{Role, Theme};
 
@@ -32,7 +32,10 @@ pub(super) fn lower_lines<'a>(snapshot: &Snapshot, link: &Link, theme: Theme) ->
 pub(super) fn shim_lines<'a>(snapshot: &Snapshot, link: &Link, theme: Theme) -> Lines<'a> {
     let mut lines = of_link(snapshot, link, theme);
     lines.extend([Line::raw(""), heading("routes by it", theme)]);
-    for route in shim::routes_by(&snapshot.kernel, link) {
+    // An address of its own brings a route that leads nowhere else.
+    let now = shim::After::now(link.name, &snapshot.kernel);
+    let to_guests = |route: &&Route| now.routes().contains(&route.destination);
+    for route in shim::routes_by(&snapshot.kernel, link).filter(to_guests) {
         let to = route.destination.addr();
         let owner = snapshot.nics.iter().find(|nic| nic.addresses.iter().any(|seen| seen.address == to));
         let source = route.prefsrc.map_or_else(String::new, |source| format!("from {source}"));
