@@ -239,7 +239,8 @@ fn draw_footer(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let mut spans: Vec<Span<'_>> = Vec::new();
     let layers = context.layers().iter();
     let here = layers.flat_map(|layer| ACTIONS.iter().filter(move |spec| spec.context == *layer));
-    let here: Vec<&Spec> = here.filter(|spec| !spec.short.is_empty()).collect();
+    let here: Vec<&Spec> =
+        here.filter(|spec| !spec.short.is_empty() && app.offers(spec.context, spec.action)).collect();
     let long = |spec: &Spec| width(&app.keymap.shown(spec)) + width(spec.short) + 4;
     // The way out and the way to all the others always have their place.
     let (firm, mut loose): (Vec<&Spec>, Vec<&Spec>) =

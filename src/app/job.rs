@@ -2,7 +2,7 @@
 //! they stand. A question holds a [`Job`]; the runner outside carries it out and sends [`News`].
 
 use crate::change::apply::network::NetworkProgress;
-use crate::change::apply::{self, ManyOutcome, NetworkOutcome};
+use crate::change::apply::{self, ManyOutcome, NetworkOutcome, Way};
 use crate::change::bridge::picture::Row;
 use crate::change::bridge::{BridgePlan, BridgeWant, FileChange, Lasting, by_hand};
 use crate::change::host::HostPlan;
@@ -123,6 +123,8 @@ pub struct JobStep {
 pub struct News {
     /// [`JobStep::key`]; an unknown one is a step that nobody had planned, such as a way back.
     pub key: String,
+    /// What is in front of it if it was not planned.
+    pub label: String,
     /// What it says of itself if it was not planned.
     pub text: String,
     /// How it stands.
@@ -142,6 +144,21 @@ impl Job {
             Self::Shim(job) => job.plan.title.clone(),
             Self::Host(plan) => plan.title.clone(),
             Self::Guest(plan) => plan.title.clone(),
+        }
+    }
+
+    /// What kind of change it is: the title of a question about it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Nic(_) => "NIC",
+            Self::Many(_) => "NICs",
+            Self::Power(_) => "Guest",
+            Self::Network(_) => "Network",
+            Self::Bridge(_) => "Bridge",
+            Self::Shim(_) => "Shim",
+            Self::Host(_) => "Host",
+            Self::Guest(_) => "New guest",
         }
     }
 
@@ -281,6 +298,9 @@ fn of_network(plan: &NetworkPlan) -> Preview {
 /// [`JobStep::key`] of what is seen when all steps of a bridge's change are done.
 pub const PROOF: &str = "proof";
 
+/// [`News::key`] of a bridge's way back, which nobody had planned.
+pub const BACK: &str = "back";
+
 /// [`JobStep::key`] of a step of a bridge's change.
 #[must_use]
 pub fn bridge_key(at: usize) -> String {
@@ -364,14 +384,18 @@ impl News {
     #[must_use]
     pub fn of_progress(progress: Progress) -> Self {
         let word = progress.step.word().to_owned();
-        Self { key: word.clone(), text: word, state: progress.state }
+        Self { key: word.clone(), label: word.clone(), text: word, state: progress.state }
     }
 
     /// Of one of many NICs.
     #[must_use]
     pub fn of_many(news: apply::News) -> Self {
-        let word = news.progress.step.word();
-        Self { key: format!("{} {word}", news.nic.key()), text: word.to_owned(), state: news.progress.state }
+        let (nic, word) = (news.nic.key(), news.progress.step.word());
+        let (key, label) = match news.way {
+            Way::There => (format!("{nic} {word}"), news.guest),
+            Way::Back => (format!("{nic} back {word}"), format!("back {}", news.guest)),
+        };
+        Self { key, label, text: word.to_owned(), state: news.progress.state }
     }
 
     /// Of a network's plan.
@@ -384,7 +408,7 @@ impl News {
             }
             Err(reason) => StepState::Failed { reason },
         };
-        Self { key: text.clone(), text, state }
+        Self { key: text.clone(), label: String::new(), text, state }
     }
 }
 

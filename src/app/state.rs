@@ -14,7 +14,7 @@ use super::output::Output;
 use super::path::PathView;
 use super::rows::{self, RowId};
 use super::waiting::Waiting;
-use crate::app::Context;
+use crate::app::{Action, Context};
 use crate::change::{Bounce, Outcome};
 use crate::doctor::{Subject, Watch};
 use crate::model::{NicId, Snapshot, Timestamp};
@@ -228,6 +228,15 @@ pub struct ChangeRun {
     pub output: Option<Output>,
 }
 
+impl ChangeRun {
+    /// It has ended, and `u` takes back what it has done.
+    #[must_use]
+    pub fn can_be_undone(&self) -> bool {
+        let did_something = matches!(self.outcome, Some(Outcome::Verified { .. } | Outcome::Failed { .. }));
+        did_something && self.job.can_be_undone()
+    }
+}
+
 /// The whole state.
 #[derive(Debug)]
 pub struct App {
@@ -359,6 +368,15 @@ impl App {
     #[must_use]
     pub fn context(&self) -> Context {
         self.overlays.last().map_or(Context::Panes, Overlay::context)
+    }
+
+    /// Whether the key of this action does something here and now.
+    #[must_use]
+    pub fn offers(&self, context: Context, action: Action) -> bool {
+        match (context, action) {
+            (Context::Steps, Action::Undo) => self.change.as_ref().is_some_and(ChangeRun::can_be_undone),
+            _ => true,
+        }
     }
 
     pub(super) fn say(&mut self, text: impl Into<String>) {

@@ -60,10 +60,7 @@ fn on_event(app: &mut App, event: Event) -> Vec<Effect> {
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Planned(planned) => match *planned {
-            Ok(job) => {
-                let title = if matches!(job, Job::Shim(_)) { "Shim" } else { "Bridge" };
-                ask(app, title, job);
-            }
+            Ok(job) => ask(app, job.kind(), job),
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Waiting(waiting) => app.waiting = waiting,
@@ -108,11 +105,11 @@ fn beyond_draft(job: &Job) -> Option<Effect> {
     }
 }
 
-fn on_progress(app: &mut App, News { key, text, state }: News) {
+fn on_progress(app: &mut App, News { key, label, text, state }: News) {
     let Some(change) = &mut app.change else { return };
     match change.steps.iter_mut().find(|step| step.key == key) {
         Some(step) => step.state = Some(state),
-        None => change.steps.push(JobStep { key, label: "back".to_owned(), text, state: Some(state) }),
+        None => change.steps.push(JobStep { key, label, text, state: Some(state) }),
     }
 }
 
@@ -371,7 +368,12 @@ fn on_confirm(app: &mut App, action: Action) -> Vec<Effect> {
 
 fn on_steps(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
-        Action::Undo => return undo(app),
+        Action::Undo if app.is_changing() || app.offers(Context::Steps, action) => return undo(app),
+        Action::Undo => {
+            app.say(
+                "u does not take this one back; with the box closed it takes back the last change of a NIC",
+            );
+        }
         Action::Stop => return stop(app),
         Action::Close => {
             app.overlays.pop();

@@ -20,7 +20,7 @@ mod listen;
 mod many;
 pub mod network;
 #[cfg(debug_assertions)]
-mod pause;
+pub(in crate::change) mod pause;
 mod power;
 pub mod shim;
 mod trouble;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-pub use self::many::{ManyOutcome, News, run as run_many};
+pub use self::many::{ManyOutcome, News, Way, run as run_many};
 pub use self::network::NetworkOutcome;
 pub use self::power::run as run_power;
 

@@ -18,6 +18,7 @@ use virt_net::path::reach;
 use virt_net::path::{self, Answer, Protocol, Question, Way};
 
 use crate::device_tree::{Device, Tree, nic as pci_nic};
+use crate::plan::told;
 
 const CARD: &str = "0000:01:00.0";
 const VF: [&str; 2] = ["0000:01:10.0", "0000:01:10.2"];
@@ -174,23 +175,6 @@ fn what_is_missing_is_said() {
     let mut elsewhere = facts(tree().read());
     elsewhere.host.foreign_namespace = true;
     assert!(missing(&host(elsewhere)).contains("run virt-net where libvirt runs"));
-}
-
-/// The plan as somebody reads it.
-fn told(plan: &Plan) -> String {
-    let mut text = format!("{} {}: {}\n{:?}\n", plan.guest, plan.nic.mac, plan.title, plan.verdict);
-    for step in &plan.steps {
-        text.push_str(&format!("  {}: {}\n", step.id.word(), step.text));
-    }
-    for sentence in &plan.consequences {
-        text.push_str(&format!("  • {sentence}\n"));
-    }
-    for (name, edit) in [("live", &plan.live), ("next", &plan.next)] {
-        if let Some(edit) = edit {
-            text.push_str(&format!("{name}\n{}→\n{}\n", edit.before.trim(), edit.after.trim()));
-        }
-    }
-    text + &plan.commands.join("\n")
 }
 
 #[test]

@@ -228,7 +228,8 @@ fn says(app: &mut App, text: &str) {
 fn what_virt_install_says_is_shown_as_it_says_it_and_the_guest_is_selected() {
     let mut app = begun((120, 40));
     let done = StepState::Done { proof: "ready".to_owned(), millis: 41 };
-    let news = News { key: "check".to_owned(), text: "check".to_owned(), state: done };
+    let news =
+        News { key: "check".to_owned(), label: "check".to_owned(), text: "check".to_owned(), state: done };
     update(&mut app, Event::Progress(news));
     says(&mut app, "WARNING  KVM acceleration not available, using 'qemu'");
     says(&mut app, "Starting \u{1b}[2J\u{202e}install...");

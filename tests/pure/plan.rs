@@ -61,7 +61,7 @@ fn switch(snapshot: &Snapshot, guest: &str, target: Target) -> Result<Plan, Refu
 }
 
 /// The plan as somebody reads it.
-fn told(plan: &Plan) -> String {
+pub(crate) fn told(plan: &Plan) -> String {
     let mut text = format!("{} {}\n{:?}, {:?}\n", plan.guest, plan.title, plan.verdict, plan.bounce);
     for step in &plan.steps {
         text.push_str(&format!("  {}: {}\n", step.id.word(), step.text));

@@ -11,8 +11,9 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 use virt_net::app::job::News;
-use virt_net::app::{App, Event, update};
-use virt_net::change::{Outcome, StepState};
+use virt_net::app::{Action, App, Context, Event, Job, update};
+use virt_net::change::apply::{self, Way};
+use virt_net::change::{Outcome, Progress, StepId, StepState};
 use virt_net::model::kernel::LinkKind;
 use virt_net::model::{Facts, MacvtapMode, SourceState, Timestamp, topology};
 use virt_net::ui;
@@ -382,13 +383,41 @@ fn a_change_of_more_nics_than_rows() {
     assert!(steps.len() > 100, "{}", steps.len());
     let last = steps.last().unwrap();
     let state = StepState::Waiting { text: "the very last".to_owned() };
-    let news = News { key: last.key.clone(), text: last.text.clone(), state };
+    let news = News { key: last.key.clone(), label: last.label.clone(), text: last.text.clone(), state };
     update(&mut app, Event::Progress(news));
     let drawn = picture(&app);
     assert!(drawn.contains("◐ guest49") && drawn.contains("the very last"), "{drawn}");
     assert!(drawn.contains("running; Esc closes this"), "{drawn}");
+    assert!(!app.offers(Context::Steps, Action::Undo));
     update(&mut app, Event::Outcome(Box::new(Outcome::Verified { address: None })));
     assert!(picture(&app).contains("✔ verified by the kernel; u takes it back"), "{}", picture(&app));
+    assert!(app.offers(Context::Steps, Action::Undo));
+}
+
+/// What nobody had planned is called by its name, and what cannot be undone is not offered to be.
+#[test]
+fn a_change_of_many_that_was_taken_back() {
+    let mut app = four_hundred_nics((120, 40));
+    press(&mut app, "X s Enter");
+    let Some(Job::Many(many)) = app.change.as_ref().map(|change| change.job.clone()) else { panic!() };
+    let news = |way, step, proof: &str| {
+        let plan = &many.plans[0];
+        let state = StepState::Done { proof: proof.to_owned(), millis: 3 };
+        let progress = Progress { step, state };
+        let news = apply::News { nic: plan.nic, guest: plan.guest.clone(), way, progress };
+        Event::Progress(News::of_many(news))
+    };
+    update(&mut app, news(Way::There, StepId::Live, "it was there"));
+    update(&mut app, news(Way::Back, StepId::Live, "it is back"));
+    update(&mut app, Event::Outcome(Box::new(Outcome::Reverted { why: "another one failed".to_owned() })));
+    let steps = &app.change.as_ref().unwrap().steps;
+    let done: Vec<&str> =
+        steps.iter().filter(|step| step.state.is_some()).map(|step| step.label.as_str()).collect();
+    let guest = &many.plans[0].guest;
+    assert_eq!(done, [guest.as_str(), &format!("back {guest}")]);
+    assert!(!app.offers(Context::Steps, Action::Undo));
+    assert_eq!(press(&mut app, "u"), []);
+    assert!(app.said.as_deref().is_some_and(|said| said.starts_with("u does not take this one back")));
 }
 
 #[test]

@@ -23,8 +23,21 @@ const PICTURE: Duration = Duration::from_secs(15);
 pub struct News {
     /// Whose.
     pub nic: NicId,
+    /// The guest that has it.
+    pub guest: String,
+    /// Of which of its plans.
+    pub way: Way,
     /// What.
     pub progress: Progress,
+}
+
+/// Which plan of a NIC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The one that was agreed to.
+    There,
+    /// The one that takes it back, because another NIC's failed.
+    Back,
 }
 
 /// How they ended.
@@ -80,7 +93,7 @@ async fn of_guest(
                 way_out: "look at that one first".to_owned(),
             })
         } else {
-            one(plan, tools, tell).await
+            one(plan, Way::There, tools, tell).await
         };
         ended.push((plan.nic, outcome));
     }
@@ -88,11 +101,11 @@ async fn of_guest(
 }
 
 /// One plan, its news marked with its NIC.
-async fn one(plan: &Plan, tools: &Tools, tell: &mpsc::UnboundedSender<News>) -> Outcome {
+async fn one(plan: &Plan, way: Way, tools: &Tools, tell: &mpsc::UnboundedSender<News>) -> Outcome {
     let (own, mut news) = mpsc::unbounded_channel();
     let forward = async {
         while let Some(progress) = news.recv().await {
-            let _ = tell.send(News { nic: plan.nic, progress });
+            let _ = tell.send(News { nic: plan.nic, guest: plan.guest.clone(), way, progress });
         }
     };
     let change = async {
@@ -112,7 +125,7 @@ async fn take_back(plan: &Plan, tools: &Tools, tell: &mpsc::UnboundedSender<News
     let is_same = |other: &Recorded| matches!(other, Recorded::Nic(other) if **other == *plan);
     let of_this = |record: &Record| record.state == State::Verified && is_same(&record.plan);
     let undoes = tools.journal.records().into_iter().rev().find(of_this).map(|record| record.begun);
-    (plan.nic, one(&Plan { undoes, ..back }, tools, tell).await)
+    (plan.nic, one(&Plan { undoes, ..back }, Way::Back, tools, tell).await)
 }
 
 /// The plan back, made when the picture of the host has caught up with the change.
