@@ -34,7 +34,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::model::IfName;
+use crate::model::kernel::Link;
+use crate::model::{IfName, KernelFacts};
 
 pub use expect::Expect;
 pub use persist::Backend;
@@ -238,6 +239,27 @@ pub struct BridgePlan {
 }
 
 impl BridgePlan {
+    /// Whether this link is the bridge that this plan makes: it has the MAC of the port.
+    #[must_use]
+    pub fn made(&self, bridge: &Link, kernel: &KernelFacts) -> bool {
+        let port = self.after.masters.first().map(|(port, _)| *port);
+        let port = kernel.links.iter().find(|link| Some(link.name) == port);
+        port.is_none_or(|port| port.mac == bridge.mac)
+    }
+
+    /// The way back leaves the bridge alone: another one has taken its name.
+    pub fn leave_bridge(&mut self) {
+        let bridge = self.bridge;
+        self.undo.retain(|step| match step {
+            Step::DeleteBridge { bridge: link }
+            | Step::Move { from: link, .. }
+            | Step::DropAddress { link, .. }
+            | Step::DropOthers { link, .. } => *link != bridge,
+            _ => true,
+        });
+        self.before.absent.retain(|link| *link != bridge);
+    }
+
     /// The same for showing: what profiles keep secret is left out.
     pub fn shown(&self) -> Self {
         let mut shown = self.clone();

@@ -4,18 +4,21 @@
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::{Session, jobs};
 use crate::app::Event;
-use crate::app::job::{BridgeJob, Job, News, PROOF, bridge_key};
+use crate::app::job::{BACK, BridgeJob, Job, News, PROOF, bridge_key};
 use crate::app::waiting::Waiting;
 use crate::change::bridge::record::{Answer, Progress, Record, Records};
 use crate::change::bridge::{Step, agent, course};
 use crate::change::{Outcome, StepState};
 use crate::cli::complain;
 use crate::model::Timestamp;
+use crate::source::supervise;
 use crate::ui::text::escape;
 
 impl Session {
@@ -91,11 +94,19 @@ pub(super) async fn watch(events: UnboundedSender<Event>) {
     }
 }
 
-/// The way back writes files and waits for programs: on a thread of its own.
 fn look_after(events: UnboundedSender<Event>) {
+    aside(move || finish(events));
+}
+
+/// Files are written, and programs are waited for: on a thread of its own.
+fn aside<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) {
     let work = move || {
-        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            runtime.block_on(finish(events));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let ended = runtime
+            .map_err(|error| error.to_string())
+            .and_then(|runtime| runtime.block_on(supervise::Background::new(work())));
+        if let Err(why) = ended {
+            tracing::error!("the thread bridge: {why}");
         }
     };
     if let Err(error) = std::thread::Builder::new().name("bridge".to_owned()).spawn(work) {
@@ -127,30 +138,33 @@ pub(super) fn remind() {
     }
 }
 
-/// Carries the change out until it waits for its confirmation.
+/// Carries the change out until it waits for its confirmation, beside the loop.
 pub(super) async fn carry_out(job: BridgeJob, events: &UnboundedSender<Event>) -> Outcome {
+    let (tell, heard) = oneshot::channel();
+    let events = events.clone();
+    aside(async move || {
+        let _ = tell.send(follow(&job, &events).await);
+    });
+    heard.await.unwrap_or_else(|_| Outcome::Failed {
+        why: "a bug of this program: what followed it ended without a word".to_owned(),
+        state: "look at the host: virt-net show bridges".to_owned(),
+    })
+}
+
+async fn follow(job: &BridgeJob, events: &UnboundedSender<Event>) -> Outcome {
     let records = Records::host();
-    let prepared = {
-        // Files are flushed and a process is started: beside the loop.
-        let (records, plan, patience) = (records.clone(), job.plan.clone(), job.patience);
-        tokio::task::spawn_blocking(move || course::begin(&records, &plan, patience)).await
-    };
-    let record = match prepared {
-        Ok(Ok(record)) => record,
-        Ok(Err(refusal)) => return Outcome::Refused(refusal),
-        Err(error) => {
-            return Outcome::Failed {
-                why: format!("a bug of this program: {error}"),
-                state: "look at the host: virt-net show bridges".to_owned(),
-            };
-        }
+    let record = match course::begin(&records, &job.plan, job.patience) {
+        Ok(record) => record,
+        Err(refusal) => return Outcome::Refused(refusal),
     };
     let steps: Vec<String> = record.plan.steps.iter().map(Step::text).collect();
     let tell = |key: String, text: &str, state: StepState| {
-        let _ = events.send(Event::Progress(News { key, text: text.to_owned(), state }));
+        let label = key.clone();
+        let _ = events.send(Event::Progress(News { key, label, text: text.to_owned(), state }));
     };
+    let mut turned = None;
     let mut told = 0;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let mut done_until = |done: usize, took: &[u64]| {
         for (at, text) in steps.iter().enumerate().take(done).skip(told) {
             let millis = took.get(at).copied().unwrap_or_default();
@@ -170,14 +184,27 @@ pub(super) async fn carry_out(job: BridgeJob, events: &UnboundedSender<Event>) -
             Progress::Waiting { proofs, .. } => {
                 done_until(steps.len(), took);
                 let proof = proofs.join(", ");
-                let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tell(PROOF.to_owned(), PROOF, StepState::Done { proof, millis });
+                tell(PROOF.to_owned(), PROOF, StepState::Done { proof, millis: millis(began) });
+            }
+            Progress::RollingBack { doing, .. } => {
+                turned.get_or_insert_with(Instant::now);
+                tell(BACK.to_owned(), doing, StepState::Waiting { text: doing.clone() });
+            }
+            Progress::RolledBack { .. } => {
+                let proof = "the old state is seen in the kernel".to_owned();
+                if let Some(turned) = turned {
+                    tell(BACK.to_owned(), BACK, StepState::Done { proof, millis: millis(turned) });
+                }
             }
             _ => {}
         }
         progress.is_final() || matches!(progress, Progress::Waiting { .. })
     });
     outcome(&record.await)
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn outcome(record: &Record) -> Outcome {

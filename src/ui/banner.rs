@@ -23,7 +23,7 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
             let seconds = waiting.seconds(app.now).unwrap_or_default();
             format!(" ▲ {title}: keep?  {seconds} s until everything is put back ")
         }
-        Progress::RollingBack { why } => format!(" ◐ {title}: being put back: {} ", escape(why)),
+        Progress::RollingBack { why, .. } => format!(" ◐ {title}: being put back: {} ", escape(why)),
         Progress::Applying { doing, .. } => format!(" ◐ {title}: {} ", escape(doing)),
         Progress::Keeping => format!(" ◐ {title}: being kept "),
         _ => format!(" ◐ {title} "),

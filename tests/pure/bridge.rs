@@ -70,6 +70,28 @@ fn the_bridge_gets_what_the_nic_has_and_the_way_back_is_the_reverse() {
 }
 
 #[test]
+fn a_bridge_that_somebody_else_made_is_left_to_its_maker() {
+    let snapshot = host(facts());
+    let mut plan = create(&snapshot, "br0", "eth0").unwrap();
+    let mut kernel = (*snapshot.kernel).clone();
+    let mut own = kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().clone();
+    own.name = name("br0");
+    let mut other = own.clone();
+    other.mac = "52:54:00:00:00:01".parse().ok();
+    assert!(plan.made(&own, &kernel) && !plan.made(&other, &kernel));
+
+    kernel.links.push(other);
+    assert_eq!(plan.before.appeared(&kernel).as_deref(), Some("somebody has made br0 meanwhile"));
+    assert!(plan.before.missing(&kernel).is_some());
+    plan.leave_bridge();
+    let [Step::Detach { port }, Step::Restore { link, .. }] = plan.undo.as_slice() else {
+        panic!("{:?}", plan.undo)
+    };
+    assert_eq!((*port, *link), (name("eth0"), name("eth0")));
+    assert_eq!(plan.before.missing(&kernel), None);
+}
+
+#[test]
 fn the_commands_by_hand_move_addresses_and_routes_in_one_line() {
     let plan = create(&host(facts()), "br0", "eth0").unwrap();
     let lines = by_hand::commands(&plan);

@@ -78,7 +78,14 @@ fn it_is_kept_by_a_key_after_the_change_and_by_nothing_else() {
     assert_eq!(press(&mut app, "K"), [Effect::Answer(Answer::Confirm)]);
     press(&mut app, "?");
     assert_eq!(press(&mut app, "K"), [Effect::Answer(Answer::Confirm)]);
-    waits(&mut app, Progress::RollingBack { why: "nobody confirmed it in time".to_owned() });
+    waits(
+        &mut app,
+        Progress::RollingBack {
+            why: "nobody confirmed it in time".to_owned(),
+            done: 0,
+            doing: "delete bridge br0".to_owned(),
+        },
+    );
     assert_eq!(press(&mut app, "K"), []);
 }
 

@@ -11,8 +11,9 @@ pub(super) async fn before(step: StepId) {
     before_action(step.word()).await;
 }
 
-/// The same before a step of a network's change: `start:3000`.
-pub(super) async fn before_action(step: &str) {
+/// The same before a step of a network's change, `start:3000`, or of a bridge's, there and back: `bridge-1:3000`,
+/// `bridge-back-1:3000`.
+pub(in crate::change) async fn before_action(step: &str) {
     let Ok(wish) = std::env::var("VIRT_NET_TEST_PAUSE") else { return };
     let Some((word, millis)) = wish.split_once(':') else { return };
     if word.replace('-', " ") == step

@@ -20,6 +20,8 @@ use super::hands::Hands;
 use super::kernel::Kernel;
 use super::record::{Answer, Kept, Progress, Record, RecordError, Records};
 use super::{BridgePlan, Expect};
+#[cfg(debug_assertions)]
+use crate::change::apply::pause;
 use crate::model::{IfIndex, Timestamp};
 use crate::source::{netlink, now};
 
@@ -237,7 +239,11 @@ async fn finish(records: &Records, record: &mut Record) {
         }
         return;
     }
-    undo(records, record, "the process that carried it out is gone".to_owned()).await;
+    let why = match &record.progress {
+        Progress::RollingBack { why, .. } => why.clone(),
+        _ => "the process that carried it out is gone".to_owned(),
+    };
+    undo(records, record, why).await;
 }
 
 fn note(records: &Records, record: &mut Record, progress: Progress) -> Result<(), RecordError> {
@@ -248,10 +254,7 @@ fn note(records: &Records, record: &mut Record, progress: Progress) -> Result<()
 /// Does the steps and waits for the proof; the error is why the change must be taken back.
 async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
     let plan = record.plan.clone();
-    let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
-    if let Some(missing) = plan.before.missing(&facts).or_else(|| plan.before.appeared(&facts)) {
-        return Err(format!("the host is not what it was when this was planned: {missing}"));
-    }
+    is_as_planned(&plan).await?;
     // A neighbour that does not answer now need not answer afterwards.
     let mut gateways = Vec::new();
     for gateway in &plan.gateways {
@@ -266,9 +269,13 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
     }
     let hands = Hands::open(records, record.patience).map_err(|error| error.to_string())?;
     hands.complete(&mut record.plan.undo).await.map_err(|error| error.to_string())?;
+    // What was looked at until here took its time.
+    is_as_planned(&plan).await?;
     for (done, step) in plan.steps.iter().enumerate() {
         let doing = step.text();
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
+        #[cfg(debug_assertions)]
+        pause::before_action(&format!("bridge {}", done + 1)).await;
         let begun = Instant::now();
         hands.run(step, &plan.after).await.map_err(|error| error.to_string())?;
         record.took.push(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -289,6 +296,13 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
     }
     hands.wait().await;
     Ok(())
+}
+
+/// The host is still what it was when the change was planned.
+async fn is_as_planned(plan: &BridgePlan) -> Result<(), String> {
+    let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
+    let differs = plan.before.appeared(&facts).or_else(|| plan.before.missing(&facts));
+    differs.map_or(Ok(()), |what| Err(format!("the host is not what it was when this was planned: {what}")))
 }
 
 /// Puts the files for the next boot in place. An error before the first one means: take it back.
@@ -351,20 +365,31 @@ async fn undo(records: &Records, record: &mut Record, why: String) {
         let _ = note(records, record, Progress::RolledBack { why });
         return;
     }
-    let why = why + &left_alone(&record.plan).await;
-    let _ = note(records, record, Progress::RollingBack { why: why.clone() });
+    // Killed on the way back, it has said so already.
+    let why = match record.progress {
+        Progress::RollingBack { .. } => why,
+        _ => why + &leave_alone(&mut record.plan).await,
+    };
+    let (plan, patience) = (record.plan.clone(), record.patience);
+    let mut tell = |done: usize, doing: String| {
+        let _ = note(records, record, Progress::RollingBack { why: why.clone(), done, doing });
+    };
     let mut troubles = Vec::new();
-    match Hands::open(records, record.patience) {
+    match Hands::open(records, patience) {
         Ok(hands) => {
-            for step in &record.plan.undo {
-                if let Err(error) = hands.run(step, &record.plan.before).await {
+            for (done, step) in plan.undo.iter().enumerate() {
+                tell(done, step.text());
+                #[cfg(debug_assertions)]
+                pause::before_action(&format!("bridge back {}", done + 1)).await;
+                if let Err(error) = hands.run(step, &plan.before).await {
                     troubles.push(error.to_string());
                 }
             }
         }
         Err(error) => troubles.push(error.to_string()),
     }
-    if let Err(missing) = seen(&record.plan.before, PROOF_BACK, |_| {}).await {
+    tell(plan.undo.len(), "waiting until the kernel shows the old state".to_owned());
+    if let Err(missing) = seen(&plan.before, PROOF_BACK, |_| {}).await {
         troubles.push(missing);
     }
     let progress = if troubles.is_empty() {
@@ -375,13 +400,18 @@ async fn undo(records: &Records, record: &mut Record, why: String) {
     let _ = note(records, record, progress);
 }
 
-/// Who was plugged into a bridge that goes, while it waited for its confirmation.
-async fn left_alone(plan: &BridgePlan) -> String {
+/// A bridge that somebody else made meanwhile is left to its maker; one's own goes, and who was plugged
+/// into it while it waited for its confirmation is told.
+async fn leave_alone(plan: &mut BridgePlan) -> String {
     if !plan.before.absent.contains(&plan.bridge) {
         return String::new();
     }
     let Ok(facts) = netlink::read_once().await else { return String::new() };
     let Some(bridge) = facts.links.iter().find(|link| link.name == plan.bridge) else { return String::new() };
+    if !plan.made(bridge, &facts) {
+        plan.leave_bridge();
+        return format!("; {} is not the one that was made here, and is left as it is", plan.bridge);
+    }
     let own = |name| plan.after.masters.iter().any(|(port, _)| *port == name);
     let others = facts.links.iter().filter(|link| link.master == Some(bridge.index) && !own(link.name));
     let names: Vec<String> = others.map(|link| link.name.to_string()).collect();

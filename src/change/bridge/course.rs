@@ -113,6 +113,9 @@ pub fn words(record: &Record) -> String {
         Progress::Prepared => format!("about to begin: {title}"),
         Progress::Applying { doing, .. } => format!("under way: {title}: {doing}"),
         Progress::Keeping => format!("confirmed, its files are being written: {title}"),
-        Progress::RollingBack { why } => format!("being taken back: {title}: {why}"),
+        Progress::RollingBack { why, doing, .. } if doing.is_empty() => {
+            format!("being taken back: {title}: {why}")
+        }
+        Progress::RollingBack { why, doing, .. } => format!("being taken back: {title}: {why}; {doing}"),
     }
 }

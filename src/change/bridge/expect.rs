@@ -30,10 +30,14 @@ impl Expect {
         })
     }
 
-    /// A lasting address that somebody has put on one of these links since, in words. What DHCP servers and
-    /// routers lend comes and goes by itself.
+    /// A link of a name that must be free, or a lasting address on one of these links: what somebody has made
+    /// since, in words. What DHCP servers and routers lend comes and goes by itself.
     #[must_use]
     pub fn appeared(&self, kernel: &KernelFacts) -> Option<String> {
+        let taken = self.absent.iter().find(|name| kernel.links.iter().any(|link| link.name == **name));
+        if let Some(name) = taken {
+            return Some(format!("somebody has made {name} meanwhile"));
+        }
         let named = |name: &IfName| {
             let ports = self.masters.iter().map(|(port, _)| port);
             ports.chain(self.addresses.iter().map(|(link, _)| link)).any(|other| other == name)

@@ -179,7 +179,11 @@ async fn call(argv: &[String]) -> Result<String, StepError> {
     let mut text = String::new();
     output.seek(SeekFrom::Start(0)).map_err(io)?;
     let _ = output.read_to_string(&mut text);
-    if status.success() { Ok(text) } else { Err(failed(format!("{status}: {}", text.trim()))) }
+    if status.success() {
+        return Ok(text);
+    }
+    let said: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Err(failed(format!("{status}: {}", said.join("; "))))
 }
 
 /// A file without a name.

@@ -119,7 +119,10 @@ impl Kernel {
                 self.add_address(step, existing(step, *link).await?, *address).await
             }
             Step::DropAddress { link, address } => match index(*link).await? {
-                Some(index) => self.drop_address(step, index, *address).await,
+                Some(index) => {
+                    keep_others(*link);
+                    self.drop_address(step, index, *address).await
+                }
                 None => Ok(()),
             },
             Step::DropOthers { link, keep } => match index(*link).await? {
@@ -229,6 +232,7 @@ impl Kernel {
         Ok(())
     }
 
+    /// One that is there already is the same one if it has the MAC.
     async fn add_bridge(&self, step: &Step) -> Result<(), KernelError> {
         let Step::AddBridge { bridge, mac, mtu, stp } = step else { return Ok(()) };
         let mut builder = LinkBridge::new(&bridge.to_string()).mtu(*mtu).up();
@@ -242,7 +246,10 @@ impl Kernel {
             builder = builder.address(mac.0.to_vec());
         }
         let added = self.handle.link().add(builder.build()).execute().await;
-        done(step, &[libc::EEXIST], added)
+        let facts = netlink::read_once().await?;
+        let is_same =
+            facts.links.iter().any(|link| link.name == *bridge && (mac.is_none() || link.mac == *mac));
+        done(step, if is_same { &[libc::EEXIST] } else { &[] }, added)
     }
 
     /// New addresses first, then the routes, the old addresses last: at no moment is there no way.
@@ -355,6 +362,13 @@ async fn index(name: IfName) -> Result<Option<u32>, KernelError> {
 
 async fn existing(step: &Step, name: IfName) -> Result<u32, KernelError> {
     index(name).await?.ok_or_else(|| KernelError::Missing { step: step.text(), link: name })
+}
+
+/// The first address of a subnet takes the later ones of the subnet along when it goes, unless the kernel is told
+/// that one of them takes its place (ip-sysctl.rst, `promote_secondaries`); systemd tells it so anyway.
+fn keep_others(link: IfName) {
+    // A link that is gone by now has no address to lose.
+    let _ = std::fs::write(format!("/proc/sys/net/ipv4/conf/{link}/promote_secondaries"), "1");
 }
 
 /// The same address on another link; its label names the old link and is left out.

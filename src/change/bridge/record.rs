@@ -70,6 +70,12 @@ pub enum Progress {
     RollingBack {
         /// Why.
         why: String,
+        /// How many steps back are done.
+        #[serde(default)]
+        done: usize,
+        /// What is being done or waited for.
+        #[serde(default)]
+        doing: String,
     },
     /// Taken back; the old state was seen in the kernel.
     RolledBack {
