@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::bridge::UDHCPC;
 use crate::lab::Lab;
 
 /// Links, addresses and routes of the NIC and the bridge, without what only counts.
@@ -10,10 +11,10 @@ const LOOK: &str =
     "ip -br link show | grep -v vnet; ip -4 -br address; ip route show | sort; bridge link show dev eth0";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const LAN: &str = "10.0.0.8/16";
+pub(crate) const LAN: &str = "10.0.0.8/16";
 
 /// Waits until a command succeeds on the host.
-fn until(lab: &Lab, what: &str, command: &str) {
+pub(crate) fn until(lab: &Lab, what: &str, command: &str) {
     let deadline = Instant::now() + PATIENCE;
     let command = format!("({command}) >/dev/null 2>&1 && echo yes || true");
     while lab.run("kvm1", &command) != "yes\n" {
@@ -55,11 +56,7 @@ pub(crate) const IFUPDOWN: Played = Played {
 /// udhcpc is the DHCP client that ifupdown starts; the lease comes from the LAN.
 const IFUPDOWN_DHCP: Played = Played {
     owner: "ifupdown",
-    files: "ln -sf /usr/bin/busybox /usr/sbin/udhcpc; mkdir -p /etc/udhcpc; cat >/etc/udhcpc/default.script <<'X'\n\
-        #!/bin/sh\ncase $1 in\ndeconfig) ip -4 address flush dev $interface; ip link set $interface up;;\n\
-        bound|renew) ip address replace $ip/$mask dev $interface; ip route replace default via $router dev $interface;;\nesac\nX\n\
-        chmod 755 /etc/udhcpc/default.script\n\
-        cat >/etc/network/interfaces <<'X'\nauto eth0\niface eth0 inet dhcp\nX\n",
+    files: "cat >/etc/network/interfaces <<'X'\nauto eth0\niface eth0 inet dhcp\nX\n",
     start: "mkdir -p /run/network; ifup -a",
     stop: "kill $(pidof udhcpc)",
 };
@@ -115,17 +112,17 @@ const NETWORKMANAGER_DHCP: Played = Played {
 
 impl Played {
     /// As after a reboot: nothing but its files.
-    fn boot(&self, lab: &Lab) {
+    pub(crate) fn boot(&self, lab: &Lab) {
         lab.run("kvm1", &format!("{NOTHING}; {}", self.start));
     }
 
-    fn end(&self, lab: &Lab) {
+    pub(crate) fn end(&self, lab: &Lab) {
         lab.run("kvm1", &format!("{}; true", self.stop));
     }
 }
 
 /// The files in /etc that a reboot builds the network from.
-fn files(lab: &Lab) -> String {
+pub(crate) fn files(lab: &Lab) -> String {
     lab.run(
         "kvm1",
         "find /etc/network/interfaces /etc/systemd/network /etc/netplan /etc/NetworkManager/system-connections \
@@ -133,7 +130,7 @@ fn files(lab: &Lab) -> String {
     )
 }
 
-fn address_of(lab: &Lab, link: &str) -> String {
+pub(crate) fn address_of(lab: &Lab, link: &str) -> String {
     lab.run("kvm1", &format!("ip -4 -o address show dev {link} scope global | awk '{{ print $4 }}'"))
         .trim()
         .to_owned()
@@ -222,7 +219,7 @@ fn deletes(lab: &Lab, played: &Played, old_files: &str) {
     assert_eq!(lab.run("kvm1", "ip link show br7 2>&1 || true").lines().count(), 1);
 }
 
-fn forget(lab: &Lab, played: &Played) {
+pub(crate) fn forget(lab: &Lab, played: &Played) {
     played.end(lab);
     lab.run("kvm1", &format!("{NOTHING}; rm -rf /var/lib/virt-net /etc/network/interfaces /etc/systemd/network/* /etc/NetworkManager/system-connections/*"));
 }
@@ -231,6 +228,7 @@ fn forget(lab: &Lab, played: &Played) {
 #[ignore = "needs root: starts the lab"]
 fn a_bridge_outlives_a_reboot_with_every_owner() {
     let lab = Lab::up("bridge-owners", &["--managers"]);
+    lab.run("kvm1", UDHCPC);
     for played in [&IFUPDOWN, &NETWORKD_STATIC, &NETPLAN, &NETWORKMANAGER] {
         let old_files = keeps(&lab, played);
         if played.owner != NETPLAN.owner {

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod bridge;
+mod bridge_addresses;
+mod bridge_back;
 mod bridge_guests;
+mod bridge_meanwhile;
 mod bridge_owners;
 mod closing;
 mod devices;
