@@ -203,7 +203,7 @@ fn draw_strip(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
 
 /// What a packet passes on its way out, nearest first.
 fn chain(snapshot: &Snapshot, nic: &crate::model::Nic) -> Vec<String> {
-    if let Some(device) = nic.device() {
+    if let Some(device) = nic.device {
         let card =
             nic.card.as_deref().map_or_else(|| "its own card".to_owned(), |card| escape(card).into_owned());
         return vec![escape(&nic.guest).into_owned(), device.to_string(), card];

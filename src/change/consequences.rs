@@ -76,6 +76,8 @@ fn headline(nic: &Nic, plan: &Plan) -> String {
     }
 }
 
+const BY_CARD: &str = "its packets go by the card, past this host: nothing here sees them";
+
 /// Who gives addresses on a target.
 fn giver(snapshot: &Snapshot, target: &Target) -> String {
     let behind = |links: &[IfName]| {
@@ -134,9 +136,7 @@ fn reach(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     match &plan.to {
         Target::Bridge { bridge } => vec![bridged(snapshot.bridge_named(*bridge))],
         Target::Macvtap { lower, mode } => macvtap(snapshot, *lower, *mode),
-        Target::Pci { .. } => {
-            vec!["its packets go by the card, past this host: nothing here sees them".to_owned()]
-        }
+        Target::Pci { .. } => vec![BY_CARD.to_owned()],
         Target::Network { network } => {
             let Some(network) = snapshot.network_named(network) else { return Vec::new() };
             let text = match network.forward() {
@@ -150,6 +150,7 @@ fn reach(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
                     "routed: the LAN needs a route to the network by this host".to_owned()
                 }
                 ForwardMode::Bridge => bridged(network.bridge().and_then(|name| snapshot.bridge_named(name))),
+                ForwardMode::Hostdev => BY_CARD.to_owned(),
                 _ => "the guest is on a macvtap: this host itself does not reach it over the same link"
                     .to_owned(),
             };

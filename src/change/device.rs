@@ -15,6 +15,7 @@ pub use self::missing::{Missing, missing};
 use super::target::quote;
 use crate::model::guest::{Definition, NicSource};
 use crate::model::kernel::{Link, LinkKind};
+use crate::model::network::{Network, NetworkDefinition};
 use crate::model::pci::{GroupMember, Iommu, PciNic, VFIO};
 use crate::model::{DomainState, Guest, IfName, PciAddress, Snapshot};
 
@@ -180,6 +181,34 @@ pub fn holders(snapshot: &Snapshot, device: PciAddress) -> Vec<Holder<'_>> {
     holders
 }
 
+/// Why a guest that is plugged into an SR-IOV pool would get no device from it, and the way out. `None` for any other
+/// network.
+///
+/// libvirt hands out the first device that no guest has by this network, whoever else may have it.
+#[must_use]
+pub fn pool_obstacle(snapshot: &Snapshot, network: &Network) -> Option<Obstacle> {
+    let pool = network.live.as_ref().filter(|_| network.is_pool())?;
+    let by_pool = |device: PciAddress| {
+        snapshot.nics.iter().any(|nic| nic.device == Some(device) && nic.network == Some(network.id))
+    };
+    let Some(first) = pool.devices.iter().find(|device| !by_pool(**device)) else {
+        let count = pool.devices.len();
+        return Some((
+            format!("guests have all of its {count} devices"),
+            "remove a NIC of another guest, or give the card more virtual functions".to_owned(),
+        ));
+    };
+    let (reason, way_out) = obstacle(snapshot, *first)?;
+    Some((format!("libvirt would give it {first}, but {reason}"), way_out))
+}
+
+/// The network that hands this device out by itself.
+fn pool_of(snapshot: &Snapshot, device: PciAddress) -> Option<&Network> {
+    let hands_out = |definition: &NetworkDefinition| definition.devices.contains(&device);
+    let networks = snapshot.libvirt.networks.iter();
+    networks.filter(|network| network.is_pool()).find(|network| network.live.as_ref().is_some_and(hands_out))
+}
+
 fn use_by_guest(snapshot: &Snapshot, device: PciAddress) -> Option<Obstacle> {
     let holder = holders(snapshot, device).into_iter().find(|holder| holder.runs)?;
     let state = if holder.guest.state == DomainState::Running { "runs" } else { holder.guest.state.word() };
@@ -281,5 +310,7 @@ pub fn state(snapshot: &Snapshot, nic: &PciNic) -> String {
             format!("{} ({}) has it in its definition", holder.guest.name, holder.guest.state.word())
         })
         .collect();
-    if defined.is_empty() { "free".to_owned() } else { format!("free; {}", defined.join(", ")) }
+    let pool = pool_of(snapshot, nic.address).map(|network| format!("network {} hands it out", network.name));
+    let told: Vec<String> = std::iter::once("free".to_owned()).chain(defined).chain(pool).collect();
+    told.join("; ")
 }

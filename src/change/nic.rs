@@ -95,7 +95,7 @@ impl Found<'_> {
 
 /// What libvirt does not do to a device that it has only handed on.
 fn has_a_cable(found: &Found<'_>, what: &str) -> Result<(), Refusal> {
-    if matches!(found.plug, Target::Pci { .. }) {
+    if matches!(found.plug, Target::Pci { .. }) || found.nic.device.is_some() {
         let reason = "it is a device of the host: libvirt has no hold on its cable";
         return Err(refusal(what, reason, "pull the cable at the card or the switch, or remove the NIC"));
     }
@@ -153,7 +153,7 @@ pub fn remove(snapshot: &Snapshot, id: NicId, when: When) -> Result<Plan, Refusa
         (None, Some(_)) => vec!["The running guest keeps it until it is shut down.".to_owned()],
         (None, None) => vec!["The guest is off: it starts without this NIC.".to_owned()],
     };
-    if let (Target::Pci { device }, Some(_)) = (&found.plug, &live) {
+    if let (Some(device), Some(_)) = (found.nic.device, &live) {
         told.push(format!("{device} goes back to the host's own driver"));
     }
     let others = snapshot.nics.iter().filter(|nic| nic.id.domain == id.domain && nic.id != id).count();
@@ -193,15 +193,20 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
     if let Some((reason, way_out)) = target::obstacle(snapshot, &new.target, None) {
         return Err(refusal(&what, &reason, &way_out));
     }
-    if let Some((reason, way_out)) = models::unknown(snapshot, new.guest, &new.model) {
+    // A device out of a pool is what its card is.
+    let model = (!target::is_pool(snapshot, &new.target)).then_some(new.model.as_str());
+    if let Some((reason, way_out)) = model.and_then(|model| models::unknown(snapshot, new.guest, model)) {
         return Err(refusal(&what, &reason, &way_out));
     }
     let mac = mac_for(snapshot, new.guest, new.mac, &what)?;
+    let (model, named) = match model {
+        Some(model) => (format!("  <model type='{}'/>\n", splice::escape(model)), format!(", {model}")),
+        None => Default::default(),
+    };
     let element = format!(
-        "<interface type='{}'>\n  <mac address='{mac}'/>\n  {}\n  <model type='{}'/>\n</interface>",
+        "<interface type='{}'>\n  <mac address='{mac}'/>\n  {}\n{model}</interface>",
         new.target.interface_type(),
         new.target.source_element(),
-        splice::escape(&new.model),
     );
     let now = guest.live.is_some() && new.when == When::NowAndNextBoot;
     let live = now.then(|| Edit { before: String::new(), after: element.clone() });
@@ -222,7 +227,7 @@ pub fn attach(snapshot: &Snapshot, new: &NewNic) -> Result<Plan, Refusal> {
     let mut plan = Plan {
         nic: NicId { domain: new.guest, mac, nth: 0 },
         guest: guest.name.clone(),
-        title: format!("new NIC, {}, {}", new.target.words(), new.model),
+        title: format!("new NIC, {}{named}", new.target.words()),
         from: new.target.clone(),
         to: new.target.clone(),
         structure: snapshot.structure,

@@ -187,8 +187,8 @@ pub enum Expected {
     },
     /// A device of the host that is with the guest: its driver is `vfio-pci`.
     Given {
-        /// The device.
-        device: PciAddress,
+        /// The device; `None` for a pool, where libvirt chooses.
+        device: Option<PciAddress>,
     },
 }
 
@@ -462,11 +462,14 @@ pub(super) fn expected(snapshot: &Snapshot, target: &Target) -> Option<Expected>
     match target {
         Target::Bridge { bridge } => Some(Expected::OnBridge { bridge: *bridge }),
         Target::Macvtap { lower, mode } => Some(Expected::OnLink { lower: Some(*lower), mode: Some(*mode) }),
-        Target::Pci { device } => Some(Expected::Given { device: *device }),
+        Target::Pci { device } => Some(Expected::Given { device: Some(*device) }),
         Target::Network { network } => {
             let network = snapshot.network_named(network)?;
             if target::makes_macvtaps(network) {
                 return Some(Expected::OnLink { lower: None, mode: None });
+            }
+            if network.is_pool() {
+                return Some(Expected::Given { device: None });
             }
             network.bridge().map(|bridge| Expected::OnBridge { bridge })
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::target::Target;
+use crate::model::guest::NicConfig;
 
 /// An element that cannot be edited.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,6 +40,22 @@ pub fn replug(element: &str, target: &Target) -> Result<String, SpliceError> {
         edits.extend(child(root, "vlan").map(|vlan| remove(element, vlan)));
     }
     Ok(apply(element, edits))
+}
+
+/// The live element of a NIC that is plugged into `target`. That of a device out of a network's pool does not name
+/// the pool: here it does, so that plugged in again it comes out of the pool again.
+///
+/// # Errors
+/// Not an `<interface>` element.
+pub fn out_of_pool(element: &str, target: &Target) -> Result<String, SpliceError> {
+    let is_device = NicConfig::parse(element).is_ok_and(|nic| nic.source.device().is_some());
+    if !is_device || !matches!(target, Target::Network { .. }) {
+        return Ok(element.to_owned());
+    }
+    let element = replug(element, target)?;
+    let document = parse(&element)?;
+    let driver = child(document.root_element(), "driver").map(|driver| remove(&element, driver));
+    Ok(apply(&element, driver.into_iter().collect()))
 }
 
 /// The live element as it can be sent back: what libvirt only reports (`portid`, and the bridge or link

@@ -173,7 +173,7 @@ pub(crate) fn obstacle(
 ) -> Option<(String, String)> {
     match target {
         Target::Network { network } => match snapshot.network_named(network) {
-            Some(network) => network_obstacle(network),
+            Some(network) => network_obstacle(snapshot, network),
             None => because("there is no such network", "virsh net-list --all"),
         },
         Target::Bridge { bridge } => match snapshot.bridge_named(*bridge) {
@@ -193,14 +193,16 @@ fn because(reason: impl Into<String>, way_out: impl Into<String>) -> Option<(Str
     Some((reason.into(), way_out.into()))
 }
 
-fn network_obstacle(network: &Network) -> Option<(String, String)> {
-    if network.forward() == ForwardMode::Hostdev {
-        return because("its guests get PCI devices", "assign one instead: virt-net nic attach");
-    }
+fn network_obstacle(snapshot: &Snapshot, network: &Network) -> Option<(String, String)> {
     if !network.active {
         return because("inactive", format!("start it first: virsh net-start {}", quote(&network.name)));
     }
-    None
+    device::pool_obstacle(snapshot, network)
+}
+
+/// Whether a NIC there is a device of the host, out of the network's pool.
+pub(super) fn is_pool(snapshot: &Snapshot, target: &Target) -> bool {
+    matches!(target, Target::Network { network } if snapshot.network_named(network).is_some_and(Network::is_pool))
 }
 
 fn bridge_obstacle(snapshot: &Snapshot, bridge: &Bridge) -> Option<(String, String)> {
@@ -326,7 +328,8 @@ fn how(snapshot: &Snapshot, nic: &Nic, target: &Target) -> Availability {
     if target.is(&config.source) && !nic.pending {
         return Availability::Here;
     }
-    if matches!((&config.source, target), (NicSource::Hostdev { .. }, _) | (_, Target::Pci { .. })) {
+    let is_device = matches!(config.source, NicSource::Hostdev { .. }) || nic.device.is_some();
+    if is_device || matches!(target, Target::Pci { .. }) || is_pool(snapshot, target) {
         return refused("a PCI device is not re-plugged", "remove it, and add another NIC");
     }
     if Target::of(&config.source).is_none() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::consequences;
 use super::plan::{self, Bounce, Edit, Plan, Refusal, Verdict};
 use super::splice::{self, LinkState, SpliceError};
-use super::target;
+use super::target::{self, Target};
 use crate::model::guest::NicConfig;
 use crate::model::{Nic, Snapshot};
 
@@ -44,8 +44,22 @@ pub fn plan(snapshot: &Snapshot, done: &Plan, came: Came) -> Result<Option<Plan>
         None => Ok(None),
     };
     let next = edit(next_now, done.next.as_ref()).map_err(|Changed| changed())?;
+    let plugged = nic.and_then(Nic::source).and_then(Target::of);
+    let named = |text: &str, target: &Target| {
+        splice::out_of_pool(text, target).map_err(|error| refuse(&error.to_string(), "virsh edit"))
+    };
+    let live_seen = match (&live_now, &plugged) {
+        (Some(now), Some(plugged)) => Some(named(now, plugged)?),
+        _ => live_now.clone(),
+    };
     let done_live = done.live.as_ref().filter(|_| guest.live.is_some());
-    let mut live = edit(live_now.clone(), done_live).map_err(|Changed| changed())?;
+    let mut live = edit(live_seen, done_live).map_err(|Changed| changed())?;
+    if let (Some(live), Some(now)) = (&mut live, &live_now) {
+        live.before.clone_from(now);
+    }
+    if let Some(live) = live.as_mut().filter(|live| !live.after.is_empty()) {
+        live.after = named(&live.after, &done.from)?;
+    }
     if done.verdict == Verdict::Restart {
         live = live_now.and_then(|now| since_restart(&now, done));
     }

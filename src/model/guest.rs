@@ -320,6 +320,15 @@ impl NicSource {
         }
     }
 
+    /// The device of the host that it names.
+    #[must_use]
+    pub const fn device(&self) -> Option<PciAddress> {
+        match self {
+            Self::Hostdev { address } => *address,
+            _ => None,
+        }
+    }
+
     /// `network`, `bridge`, `macvtap`, … : the word of the SOURCE column.
     #[must_use]
     pub fn kind_word(&self) -> &str {

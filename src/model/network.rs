@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::guest_xml::{ParseXmlError, child, child_attribute};
 use super::ids::{IfName, Mac, NetworkId, Timestamp};
+use super::node_device::address_of;
+use super::pci::PciAddress;
 
 /// A libvirt network, active or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,12 @@ impl Network {
     #[must_use]
     pub fn bridge(&self) -> Option<IfName> {
         self.current().and_then(|definition| definition.bridge)
+    }
+
+    /// It gives each of its guests a device of the host.
+    #[must_use]
+    pub fn is_pool(&self) -> bool {
+        self.forward() == ForwardMode::Hostdev
     }
 
     /// libvirt makes and removes its bridge.
@@ -100,6 +108,9 @@ pub struct NetworkDefinition {
     pub bandwidth: Option<Bandwidth>,
     /// `<dns enable='no'/>`: its dnsmasq answers no names.
     pub dns_off: bool,
+    /// The devices of a pool (`<forward mode='hostdev'>`), in the order in which it hands them out. Of one that
+    /// names its card only the live definition lists them.
+    pub devices: Vec<PciAddress>,
 }
 
 impl NetworkDefinition {
@@ -148,6 +159,12 @@ impl NetworkDefinition {
             dns_hosts: child(root, "dns").map(dns_hosts).unwrap_or_default(),
             bandwidth: child(root, "bandwidth").map(bandwidth),
             dns_off: child_attribute(root, "dns", "enable") == Some("no"),
+            devices: forward
+                .iter()
+                .flat_map(roxmltree::Node::children)
+                .filter(|node| node.has_tag_name("address"))
+                .filter_map(address_of)
+                .collect(),
         }
     }
 

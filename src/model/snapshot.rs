@@ -136,6 +136,8 @@ pub struct Nic {
     /// Links its packets leave the host by, nearest first: the uplink ports of its bridge, the macvtap's
     /// lower link, or for NAT/route networks the links of the default route.
     pub uplinks: Vec<IfName>,
+    /// The device of the host that it is: assigned, or out of a network's pool while the guest runs.
+    pub device: Option<PciAddress>,
     /// For a virtual function that the guest has: its card on the host (`enp1s0f0`, else its PCI address).
     pub card: Option<String>,
 }
@@ -151,15 +153,6 @@ impl Nic {
     #[must_use]
     pub fn source(&self) -> Option<&NicSource> {
         self.config().map(|config| &config.source)
-    }
-
-    /// The device of the host that it is.
-    #[must_use]
-    pub fn device(&self) -> Option<PciAddress> {
-        match self.source() {
-            Some(NicSource::Hostdev { address }) => *address,
-            _ => None,
-        }
     }
 
     /// Its MAC address; `–` when its definition has none.

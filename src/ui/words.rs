@@ -24,7 +24,11 @@ pub fn source(source: &NicSource) -> String {
 /// The source of a NIC with what the next boot has instead: `network default ⧗ bridge virbr1`.
 #[must_use]
 pub fn nic_source(nic: &Nic, clock: &str) -> String {
-    let now = match (nic.device(), &nic.card) {
+    let now = match (nic.device, &nic.card) {
+        (Some(device), card) if nic.source().is_some_and(|source| source.device().is_none()) => {
+            let of = card.as_deref().map(|card| format!(" of {}", escape(card))).unwrap_or_default();
+            format!("{}, VF {device}{of}", nic.source().map(source).unwrap_or_default())
+        }
         (Some(device), Some(card)) => format!("VF {device} of {}", escape(card)),
         _ => nic.source().map_or_else(|| "–".to_owned(), source),
     };

@@ -443,3 +443,81 @@ fn no_path_of_a_card_of_its_own_is_guessed() {
     let path = path::trace(&snapshot, &question).unwrap();
     assert!(path.reason.contains("a device of its own"), "{}", path.reason);
 }
+
+/// The recorded host with a running SR-IOV pool of both functions; a guest has the first out of it, or only will.
+fn with_pool(runs: bool) -> Facts {
+    let mut facts = facts(tree().read());
+    let libvirt = Arc::make_mut(&mut facts.libvirt);
+    let mut pool = libvirt.networks[0].clone();
+    let devices: String = VF.map(|vf| format!("<address type='pci' {}/>", at(vf).attributes())).concat();
+    let xml = format!(
+        "<network><name>pool</name><forward mode='hostdev' managed='yes'><pf dev='eth2'/>{devices}</forward></network>"
+    );
+    let definition = virt_net::model::network::NetworkDefinition::parse(&xml).unwrap();
+    pool.id.0 = [7; 16];
+    pool.name = String::from("pool");
+    (pool.live, pool.next) = (Some(definition.clone()), Some(definition));
+    libvirt.networks.push(pool);
+    let guest = libvirt.guests.iter_mut().find(|guest| guest.name == "centos7").unwrap();
+    let nic = |kind: &str, source: &str| {
+        format!(
+            "<interface type='{kind}'><mac address='52:54:00:5a:00:01'/>{source}<address type='pci' domain='0' bus='8' slot='0' function='0'/></interface></devices>"
+        )
+    };
+    let device =
+        format!("<driver name='vfio'/><source><address type='pci' {}/></source>", at(VF[0]).attributes());
+    for (definition, element) in [
+        (guest.live.as_mut().filter(|_| runs), nic("hostdev", &device)),
+        (guest.next.as_mut(), nic("network", "<source network='pool'/>")),
+    ] {
+        let Some(definition) = definition else { continue };
+        *definition = Definition::parse(&definition.xml.replace("</devices>", &element)).unwrap();
+    }
+    facts
+}
+
+#[test]
+fn a_nic_out_of_a_pool_is_the_pools_whose_device_it_holds() {
+    let snapshot = host(with_pool(true));
+    let pool = snapshot.network_named("pool").unwrap();
+    let nic = snapshot.nics.iter().find(|nic| nic.mac_text() == "52:54:00:5a:00:01").unwrap();
+    assert_eq!((nic.device, nic.network, nic.pending), (Some(at(VF[0])), Some(pool.id), false));
+    refused(attach(&snapshot, &wanted(&snapshot, "web01", VF[0])), "centos7 has it and runs", "nic remove");
+
+    let gone = nic::remove(&snapshot, nic.id, When::NowAndNextBoot).unwrap();
+    assert!(gone.live.as_ref().unwrap().before.contains("type='hostdev'"), "what the guest has");
+    let mut without = with_pool(true);
+    let guests = &mut Arc::make_mut(&mut without.libvirt).guests;
+    let guest = guests.iter_mut().find(|guest| guest.name == "centos7").unwrap();
+    for (definition, edit) in [(&mut guest.live, &gone.live), (&mut guest.next, &gone.next)] {
+        let definition = definition.as_mut().unwrap();
+        *definition = Definition::parse(&definition.xml.replace(&edit.as_ref().unwrap().before, "")).unwrap();
+    }
+    let back = undo::plan(&host(without), &gone, Came::Through).unwrap().unwrap();
+    let live = back.live.unwrap().after;
+    assert!(
+        live.contains("type='network'") && live.contains("network='pool'"),
+        "out of the pool again: {live}"
+    );
+    assert!(!live.contains("vfio") && !live.contains("slot='0x10'"), "{live}");
+}
+
+#[test]
+fn a_pool_whose_next_device_is_taken_gives_none() {
+    let new = |snapshot: &Snapshot| {
+        let target = virt_net::change::Target::Network { network: "pool".to_owned() };
+        let guest = guest(snapshot, "db01");
+        let (model, when) = ("virtio".to_owned(), When::NowAndNextBoot);
+        nic::attach(snapshot, &nic::NewNic { guest, target, model, mac: None, when })
+    };
+    let plan = new(&host(with_pool(false))).unwrap();
+    assert!(!plan.next.unwrap().after.contains("model"), "a device is what its card is");
+    assert!(new(&host(with_pool(true))).is_ok(), "the second is free");
+    let mut facts = with_pool(false);
+    let link = facts.kernel.links.iter().find(|link| link.name.to_string() == "eth2v0").unwrap().index;
+    let kernel = Arc::make_mut(&mut facts.kernel);
+    let mut address = kernel.addresses[0].clone();
+    (address.index, address.address) = (link, "203.0.113.9/24".parse().unwrap());
+    kernel.addresses.push(address);
+    refused(new(&host(facts)), "libvirt would give it 0000:01:10.0, but the host has 203.0.113.9/24", "");
+}

@@ -30,7 +30,7 @@ pub(super) fn expected_of(live: &NicConfig) -> Option<Expected> {
         }
         NicSource::Network { dev: Some(dev), .. } => Some(Expected::OnLink { lower: Some(dev), mode: None }),
         NicSource::Direct { dev, mode } => Some(Expected::OnLink { lower: Some(dev), mode: Some(mode) }),
-        NicSource::Hostdev { address: Some(device) } => Some(Expected::Given { device }),
+        NicSource::Hostdev { address: device @ Some(_) } => Some(Expected::Given { device }),
         _ => None,
     }
 }
@@ -50,10 +50,13 @@ pub(super) async fn wait_for(
     let begun = Instant::now();
     loop {
         let element = hands.element(Scope::Live).await?.ok_or(Trouble::Missing)?;
-        let link = NicConfig::parse(&element)?.target;
+        let live = NicConfig::parse(&element)?;
         let seen = match expected {
-            Some(expected) => see(link, expected).await,
-            None => judge(&netlink::read_once().await?, link, None),
+            Some(Expected::Given { device: None }) => {
+                see(live.target, Expected::Given { device: live.source.device() }).await
+            }
+            Some(expected) => see(live.target, expected).await,
+            None => judge(&netlink::read_once().await?, live.target, None),
         };
         match seen {
             Ok(seen) => return Ok(seen),
@@ -94,7 +97,8 @@ pub(super) async fn wait_gone(link: IfName, deadline: Duration) -> Result<String
 /// Reads once whether the kernel has a link where it should be.
 pub(super) async fn see(link: Option<IfName>, expected: Expected) -> Result<Seen, Trouble> {
     if let Expected::Given { device } = expected {
-        return device::given(device);
+        let none = || Trouble::Mismatch("libvirt gave the guest no device".to_owned());
+        return device::given(device.ok_or_else(none)?);
     }
     judge(&netlink::read_once().await?, link, Some(expected))
 }

@@ -1,7 +1,7 @@
 //! PURE. The plan that hands a device to a guest: a VF as an `<interface type='hostdev'>`, which has a MAC
 //! address and a VLAN that the card enforces; any other NIC whole, as a `<hostdev>`.
 
-use super::{holders, kind, link_of, obstacle};
+use super::{holders, kind, link_of, obstacle, pool_of};
 use crate::change::nic::{mac_for, refusal};
 use crate::change::plan::{self, Bounce, Edit, Plan, Refusal, Verdict, When};
 use crate::change::target::Target;
@@ -179,7 +179,7 @@ fn consequences(snapshot: &Snapshot, guest: &Guest, nic: &PciNic, new: &NewDevic
     });
     told.push(
         "its packets go by the card, past this host: no bridge, firewall rule or counter here sees them, and its \
-         address is known only from the guest's agent"
+         address is known only from the guest's agent, or once it talks to this host"
             .to_owned(),
     );
     told.push(
@@ -194,6 +194,12 @@ fn consequences(snapshot: &Snapshot, guest: &Guest, nic: &PciNic, new: &NewDevic
     }
     if let Some((reason, way_out)) = card_is_down(snapshot, nic) {
         told.push(format!("{reason}: the guest does not start so ({way_out})"));
+    }
+    if let Some(network) = pool_of(snapshot, nic.address) {
+        told.push(format!(
+            "network {} hands it out too, whoever has it: the guest that is given it there then does not start",
+            network.name
+        ));
     }
     for holder in holders(snapshot, nic.address) {
         told.push(format!(

@@ -43,6 +43,7 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
             step(StepId::Kernel, format!("the kernel has the macvtap on {lower}"));
         }
         Some(Expected::Given { device }) => {
+            let device = device.map_or_else(|| "the pool's device".to_owned(), |device| device.to_string());
             step(StepId::Kernel, format!("the kernel has {device} with {VFIO}"));
             return steps;
         }

@@ -5,6 +5,7 @@ use crate::model::guest::{Definition, Guest, NicConfig, NicSource};
 use crate::model::ids::{DomainId, IfName, NicId};
 use crate::model::kernel::{Link, LinkKind};
 use crate::model::network::{ForwardMode, Network};
+use crate::model::pci::PciAddress;
 use crate::model::rates::{History, LinkRate};
 use crate::model::snapshot::Nic;
 
@@ -57,6 +58,8 @@ fn one(
     live: Option<NicConfig>,
     next: Option<NicConfig>,
 ) -> Nic {
+    let device = live.as_ref().or(next.as_ref()).and_then(|nic| nic.source.device());
+    let live = live.map(|live| out_of_pool(host, live, next.as_ref()));
     let pending = guest.live.is_some() && guest.next.is_some() && pending(live.as_ref(), next.as_ref());
     let link = live.as_ref().and_then(|nic| host.by_name.get(&nic.target?).copied());
     let swapped =
@@ -84,10 +87,27 @@ fn one(
         rate: link.and_then(|link| history.rate(link.index)).map(from_guest),
         swapped,
         uplinks: uplinks(host, network, bridge, lower),
-        card: source.and_then(|source| card(host, source)),
+        device,
+        card: device.and_then(|device| card(host, device)),
         live,
         next,
     }
+}
+
+/// A live definition names a device, not the network whose pool it came from: the next boot's does.
+fn out_of_pool(host: &Host<'_>, mut live: NicConfig, next: Option<&NicConfig>) -> NicConfig {
+    let Some(next) = next else { return live };
+    let (NicSource::Network { network, .. }, Some(device)) = (&next.source, live.source.device()) else {
+        return live;
+    };
+    let hands_out = |pool: &Network| {
+        pool.is_pool() && pool.live.as_ref().is_none_or(|definition| definition.devices.contains(&device))
+    };
+    if host.network_named(network).is_some_and(hands_out) {
+        live.source = next.source.clone();
+        live.model.clone_from(&next.model);
+    }
+    live
 }
 
 /// What differs between now and the next boot is worth a mark.
@@ -118,10 +138,9 @@ fn expected_bridge(source: &NicSource, network: Option<&Network>) -> Option<IfNa
 }
 
 /// The card whose virtual function it is, by its link's name on the host, else by its address.
-fn card(host: &Host<'_>, source: &NicSource) -> Option<String> {
-    let NicSource::Hostdev { address: Some(address) } = source else { return None };
+fn card(host: &Host<'_>, device: PciAddress) -> Option<String> {
     let at = |address| host.pci.iter().find(|nic| nic.address == address);
-    let physical = at(*address)?.physical?;
+    let physical = at(device)?.physical?;
     let link = at(physical).and_then(|card| card.links.first());
     Some(link.map_or_else(|| physical.to_string(), ToString::to_string))
 }

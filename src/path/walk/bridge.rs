@@ -290,7 +290,7 @@ impl<'a> Walk<'a> {
     pub(super) fn beyond(&mut self, end: End<'a>, towards: Towards) -> Step {
         self.packet.station = None;
         match end {
-            End::Guest(nic) if nic.device().is_some() => {
+            End::Guest(nic) if nic.device.is_some() => {
                 self.hop(HopKind::Outside, "LAN", "");
                 self.lose(DEVICE)
             }

@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
 
     /// The host's end of the NIC's cable.
     fn plug(&mut self, nic: &Nic, towards: Towards) -> Result<&'a Link, Ended> {
-        let name = match (nic.link_name, nic.device()) {
+        let name = match (nic.link_name, nic.device) {
             (Some(name), _) => name.to_string(),
             (None, Some(device)) => device.to_string(),
             (None, None) => "–".to_owned(),
@@ -168,7 +168,7 @@ impl<'a> Walk<'a> {
                 self.lose("libvirt runs on another machine or in another network namespace")
             }
             Some(NicSource::User) => self.lose("user-mode networking: the emulator itself sends for it"),
-            Some(NicSource::Hostdev { .. }) => self.lose(DEVICE),
+            _ if nic.device.is_some() => self.lose(DEVICE),
             Some(NicSource::Vhostuser { .. }) => {
                 self.lose("a user-space switch (vhost-user) has its packets")
             }

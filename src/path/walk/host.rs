@@ -212,7 +212,7 @@ impl<'a> Walk<'a> {
                 if let Some(own) = left_as {
                     self.check_answerable(nic, own, peer)?;
                 }
-                if nic.device().is_some() {
+                if nic.device.is_some() {
                     return self.lose(DEVICE);
                 }
                 if bridged_out(self.snapshot, nic) {

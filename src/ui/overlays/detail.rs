@@ -103,14 +103,14 @@ fn nic_lines<'a>(snapshot: &Snapshot, nic: &Nic, theme: Theme, room: usize) -> L
             theme.style(Role::Warn),
         ));
     }
-    match nic.device() {
+    match nic.device {
         Some(address) => lines.extend(device::lines(snapshot, address, theme)),
         None => lines.extend(link_lines(nic, snapshot, theme)),
     }
     lines.push(Line::raw(""));
     lines.push(heading("addresses", theme));
     if nic.addresses.is_empty() {
-        let none = match nic.device() {
+        let none = match nic.device {
             Some(_) => "  none known: only the guest's agent could tell",
             None => "  none seen: no lease, no agent, no neighbour entry",
         };
@@ -131,7 +131,7 @@ fn nic_lines<'a>(snapshot: &Snapshot, nic: &Nic, theme: Theme, room: usize) -> L
         lines.push(Line::styled(text, theme.style(if seen.stale { Role::Dim } else { Role::Text })));
     }
     lines.push(Line::raw(""));
-    match nic.device() {
+    match nic.device {
         Some(_) => lines.extend(device::traffic(theme)),
         None => lines.extend(traffic(snapshot, nic, theme, room)),
     }

@@ -127,6 +127,9 @@ impl<'a> Existing<'a> {
     }
 
     fn restart_sentence(&self) -> Vec<String> {
+        if self.network.is_pool() {
+            return self.stranded();
+        }
         if self.guests.is_empty() || self.bridge.is_none() {
             return Vec::new();
         }
@@ -265,6 +268,13 @@ impl<'a> Existing<'a> {
     }
 
     fn stranded(&self) -> Vec<String> {
+        if !self.guests.is_empty() && self.network.is_pool() {
+            return vec![format!(
+                "{} keep the devices that they have; started again, it forgets that and hands the same ones out, so \
+                 that other guests do not start with it until these were shut down.",
+                self.guests.join(", ")
+            )];
+        }
         if self.guests.is_empty() || self.bridge.is_none() {
             return Vec::new();
         }
