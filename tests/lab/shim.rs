@@ -160,6 +160,47 @@ fn host_and_macvtap_guest_talk_by_a_shim() {
     assert!(text.contains("mode private") && text.ends_with("status 3\n"), "{text}");
 }
 
+#[test]
+#[ignore = "needs root: starts the lab"]
+fn they_talk_over_ipv6_by_a_spare_address() {
+    /// Made of its MAC, as routers' announcements have it.
+    const GUEST6: &str = "fd00:1::5054:ff:feaa:fc1c";
+    let lab = Lab::up("shim-v6", &["--bridge"]);
+    plug_in(&lab);
+    lab.run("kvm1", "ip address add fd00:1::8/64 dev eth0");
+    lab.run("pc", "ip address add fd00:1::77/64 dev eth0");
+    lab.guest("kvm1", "centos7", &format!("ip address add {GUEST6}/64 dev eth0"));
+    until(&lab, "addresses that settle", "! ip address show tentative | grep -q tentative");
+    let before = lab.run("kvm1", LOOK);
+    assert!(lab.host_pings("fd00:1::77"), "the LAN has IPv6");
+    assert!(!lab.host_pings(GUEST6) && !lab.guest_pings("fd00:1::8"), "a macvtap is cut off from the host");
+
+    // Without an address of its own the shim cannot be found; one that somebody has is not taken.
+    let create = format!("virt-net shim create --over eth0 --to {GUEST} --to {GUEST6}");
+    let text = lab.run("kvm1", &format!("{create} --yes 2>&1; echo status $?"));
+    assert!(text.contains("needs an address of its own") && text.ends_with("status 3\n"), "{text}");
+    lab.run("kvm1", "ip neigh flush all; ip -6 neigh flush all");
+    let text = lab.run("kvm1", &format!("{create} --address fd00:1::77 --yes 2>&1; echo status $?"));
+    assert!(text.contains("somebody on the LAN has fd00:1::77"), "{text}");
+    assert_eq!(lab.run("kvm1", LOOK), before, "put back");
+
+    let other = "virt-net shim create --over eth0 --to fd00:1::208 --address fd00:1::199 --dry-run";
+    assert!(lab.run("kvm1", other).contains("fd00:1::208 is not made of a MAC here"));
+    lab.run("kvm1", &format!("{create} --address fd00:1::199 --yes"));
+    let both = || (lab.host_pings(GUEST6), lab.guest_pings("fd00:1::199"));
+    let state = lab.run("kvm1", "ip -6 address; ip -6 route; ip -6 neigh");
+    assert_eq!(both(), (true, true), "both ways: {state}");
+    assert!(lab.host_pings(GUEST) && lab.guest_pings(HOST), "IPv4 as before");
+    assert!(lab.host_pings("fd00:1::77"), "the LAN as before");
+    lab.run("kvm1", "virt-net shim delete eth0-shim --yes");
+    assert_eq!(lab.run("kvm1", LOOK), before, "exactly the old state");
+    assert_eq!(both(), (false, false));
+    lab.run("kvm1", "virt-net undo --yes");
+    assert_eq!(both(), (true, true), "taken back: both ways again");
+    lab.run("kvm1", "virt-net undo --yes");
+    assert_eq!(lab.run("kvm1", LOOK), before);
+}
+
 /// Everything that a shim's change touches: the kernel's side and the files.
 fn whole(lab: &Lab) -> String {
     lab.run("kvm1", LOOK) + &files(lab) + &lab.run("kvm1", "ls -A /run/systemd/network 2>/dev/null; true")

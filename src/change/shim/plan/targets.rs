@@ -1,6 +1,6 @@
 //! PURE. Which addresses get a route by a shim and which must not, and by which address the host is seen.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -10,7 +10,7 @@ use crate::change::plan::Planning as _;
 use crate::change::shim::global;
 use crate::change::target::quote;
 use crate::model::kernel::{Link, LinkKind};
-use crate::model::{MacvtapMode, Nic};
+use crate::model::{Mac, MacvtapMode, Nic};
 
 /// The source of the host's packets.
 #[derive(Debug, Clone, Copy)]
@@ -174,6 +174,16 @@ impl Planner<'_> {
             }
             targets.nets.push(net.trunc());
         }
+        for net in &targets.nets {
+            if let IpAddr::V6(address) = net.addr()
+                && !macvtaps.iter().any(|(nic, _)| hears(nic, address))
+            {
+                targets.told.push(format!(
+                    "{address} is not made of a MAC here: the host, as the LAN, reaches it only after that guest has spoken \
+                     first; libvirt's macvtap passes the question for it only with trustGuestRxFilters='yes' on the NIC."
+                ));
+            }
+        }
         Ok(targets)
     }
 
@@ -238,6 +248,13 @@ impl Planner<'_> {
             None => format!("there is a route to {net} already"),
         })
     }
+}
+
+/// Whether a macvtap passes neighbour discovery for this address: it listens only to the group that belongs to
+/// its own MAC, whose end is the address' end then (RFC 4291, 2.7.1).
+fn hears(nic: &Nic, address: Ipv6Addr) -> bool {
+    let Mac([_, _, _, end @ ..]) = nic.id.mac;
+    address.octets().ends_with(&end)
 }
 
 fn is_link_local(address: IpAddr) -> bool {
