@@ -5,10 +5,11 @@
 //!  panes (side by side when there is room, else tabs and the chain of the selected NIC)
 //!  footer: keys that matter now, or the newest message
 //! ```
-//! [`text`] and [`words`] know no terminal and serve the command line as well.
+//! [`text`], [`diff`] and [`words`] know no terminal and serve the command line as well.
 
 mod banner;
 pub mod chain;
+pub mod diff;
 pub mod glyphs;
 mod overlays;
 mod panes;

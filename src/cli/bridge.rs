@@ -129,12 +129,8 @@ pub(super) async fn run(command: &BridgeCommand, options: &SourceOptions) -> Res
         return Ok(ExitStatus::Refused);
     }
     let is_recording = sources.updates.is_none();
-    let evidence = if is_recording {
-        evidence::Evidence::default()
-    } else {
-        let nic = snapshot.link_named(want.owned());
-        evidence::read(&want, nic.map(|link| link.index))
-    };
+    let evidence =
+        if is_recording { evidence::Evidence::default() } else { evidence::read(&want, &snapshot) };
     let plan = match plan::plan(&snapshot, &evidence, &want) {
         Ok(plan) => plan,
         Err(refusal) => {

@@ -3,11 +3,12 @@
 use color_eyre::eyre::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
-use similar::{ChangeTag, TextDiff};
+use similar::ChangeTag;
 
 use super::{complain, print};
 use crate::change::new_guest::GuestPlan;
 use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, Step, StepState};
+use crate::ui::diff;
 use crate::ui::text::escape;
 
 /// The preview.
@@ -65,13 +66,9 @@ pub(super) fn by_hand(commands: &[String]) -> String {
 /// The lines that change, with `-` and `+`.
 pub(super) fn diff(edit: &Edit) -> String {
     let mut out = String::new();
-    for change in TextDiff::from_lines(edit.before.as_str(), edit.after.as_str()).iter_all_changes() {
-        let sign = match change.tag() {
-            ChangeTag::Delete => '-',
-            ChangeTag::Insert => '+',
-            ChangeTag::Equal => continue,
-        };
-        out.push_str(&format!("  {sign} {}\n", escape(change.value().trim())));
+    for (tag, line) in diff::changed(edit) {
+        let sign = if tag == ChangeTag::Delete { '-' } else { '+' };
+        out.push_str(&format!("  {sign} {}\n", escape(&line)));
     }
     out
 }

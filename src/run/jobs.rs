@@ -43,8 +43,7 @@ pub(crate) async fn run(
 pub(crate) fn beyond_draft(job: Job, snapshot: &Snapshot, is_live: bool) -> Planned {
     match job {
         Job::Bridge(job) if job.draft == Draft::Yes => {
-            let nic = snapshot.link_named(job.want.owned()).map(|link| link.index);
-            let read = || bridge::evidence::read(&job.want, nic);
+            let read = || bridge::evidence::read(&job.want, snapshot);
             let looked = if is_live { read() } else { bridge::evidence::Evidence::default() };
             let plan = bridge::plan::plan(snapshot, &looked, &job.want)?;
             Ok(Job::from(BridgeJob { plan, draft: Draft::No, ..*job }))

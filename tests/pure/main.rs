@@ -18,6 +18,7 @@ mod packets;
 mod path;
 mod path_box;
 mod plan;
+mod ports;
 mod rates;
 mod registry;
 mod replay;

@@ -301,6 +301,7 @@ network:
 ";
     let owner = |text: &str| Owner::Netplan {
         yaml: file("/etc/netplan/50-cloud.yaml", text),
+        others: Vec::new(),
         renderer: Renderer::Networkd,
         generate: vec!["generate".to_owned()],
     };

@@ -9,7 +9,8 @@ use super::files;
 use super::persist::{Owner, Renderer, Text};
 use super::record::{Kept, Records};
 use super::{Addressing, BridgeWant};
-use crate::model::{IfIndex, IfName};
+use crate::model::kernel::Link;
+use crate::model::{IfIndex, IfName, Snapshot};
 
 /// What was found about the NIC of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,13 +29,15 @@ pub struct Evidence {
     pub kept: Option<Kept>,
     /// Files that virt-net wrote for the port.
     pub port_files: Vec<Text>,
+    /// Who configures the port, where that is another link than the one of the owners.
+    pub port_owners: Vec<Owner>,
     /// What is in those files now.
     pub kept_now: Vec<Option<String>>,
 }
 
-/// Looks at everything that could own the link of [`BridgeWant::owned`], whose index this is.
+/// Looks at everything that could own the links of the change.
 #[must_use]
-pub fn read(want: &BridgeWant, index: Option<IfIndex>) -> Evidence {
+pub fn read(want: &BridgeWant, snapshot: &Snapshot) -> Evidence {
     let root = Path::new("/");
     let bridge = want.bridge();
     let mut evidence = Evidence { kept: Records::host().kept(bridge), ..Evidence::default() };
@@ -43,9 +46,10 @@ pub fn read(want: &BridgeWant, index: Option<IfIndex>) -> Evidence {
         let own = super::persist::ports::own_files(bridge, port);
         evidence.port_files = own.iter().filter_map(|path| text(Path::new(path))).collect();
     }
-    if let Some(index) = index {
-        evidence.owners = owners(root, nic, index);
-    }
+    let owners_of = |link: &Link| owners(root, link.name, link.index);
+    evidence.owners = snapshot.link_named(nic).map(owners_of).unwrap_or_default();
+    let port = want.port().filter(|port| *port != nic).and_then(|port| snapshot.link_named(port));
+    evidence.port_owners = port.map(owners_of).unwrap_or_default();
     if let Some(kept) = &evidence.kept {
         let now = kept.files.iter().map(|file| files::read(&file.path).unwrap_or_default());
         evidence.kept_now = now.collect();
@@ -89,12 +93,17 @@ fn network_manager(root: &Path, nic: IfName, index: IfIndex) -> Option<Owner> {
         "usr/lib/NetworkManager/system-connections",
         "etc/sysconfig/network-scripts",
     ];
-    let profile = places.iter().flat_map(|place| visible(&root.join(place))).find_map(|path| {
-        let found = text(&path)?;
-        let is_it = noted(&found.text, "uuid").or_else(|| noted(&found.text, "UUID"));
-        (is_it.map(|is_it| is_it.trim_matches('"').to_owned()).as_deref() == Some(uuid.as_str()))
-            .then_some(found)
-    });
+    let profiles =
+        || places.iter().flat_map(|place| visible(&root.join(place))).filter_map(|path| text(&path));
+    let uuid_of = |profile: &Text| noted(&profile.text, "uuid").or_else(|| noted(&profile.text, "UUID"));
+    let profile = profiles()
+        .find(|profile| uuid_of(profile).is_some_and(|found| found.trim_matches('"') == uuid))
+        // A keyfile without one, as netplan makes them, gets it from NetworkManager, which tells nobody.
+        .or_else(|| {
+            let of_nic = |profile: &Text| noted(&profile.text, "interface-name") == Some(nic.to_string());
+            let mut nameless = profiles().filter(|profile| uuid_of(profile).is_none() && of_nic(profile));
+            nameless.next().filter(|_| nameless.next().is_none())
+        });
     // An `ifcfg` file need not say its UUID; and of a profile that is nowhere nothing can be made.
     let by_name = || match ifcfg(root, nic) {
         Some(Owner::Ifcfg { file, .. }) if noted(&file.text, "UUID").is_none() => Some(file),
@@ -154,7 +163,9 @@ fn iaid(client_id: &str) -> Option<u32> {
 /// netplan's files are those that the renderer's were made from.
 fn netplan(root: &Path, nic: IfName, managed: Option<&Owner>) -> Option<Owner> {
     let (made, renderer) = match managed? {
-        Owner::NetworkManager { profile, .. } => (&profile.path, Renderer::NetworkManager),
+        Owner::NetworkManager { profile, checkpoint, .. } => {
+            (&profile.path, Renderer::NetworkManager { checkpoint: *checkpoint })
+        }
         Owner::Networkd { network, .. } => (&network.path, Renderer::Networkd),
         _ => return None,
     };
@@ -162,21 +173,23 @@ fn netplan(root: &Path, nic: IfName, managed: Option<&Owner>) -> Option<Owner> {
     if !(name.starts_with("netplan-") || name.starts_with("10-netplan-")) {
         return None;
     }
-    let word = format!("{nic}:");
-    let found =
-        |path: &PathBuf| text(path).filter(|found| found.text.lines().any(|line| line.trim() == word));
-    let yaml = ["etc/netplan", "lib/netplan"]
+    // One that is in /run would go before the one of the same name, and is gone at the next boot.
+    let mut files: Vec<Text> = ["etc/netplan", "lib/netplan", "run/netplan"]
         .iter()
         .flat_map(|place| visible(&root.join(place)))
         .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
-        .find_map(|path| found(&path))?;
+        .filter_map(|path| text(&path))
+        .collect();
+    let opens = format!("{nic}:");
+    let names = |line: &str| line.split_once(" #").map_or(line, |(code, _)| code).trim() == opens;
+    let yaml = files.remove(files.iter().position(|file| file.text.lines().any(names))?);
     let programs = ["usr/libexec/netplan/generate", "usr/lib/netplan/generate", "lib/netplan/generate"];
     let program = programs.iter().map(|path| root.join(path)).find(|path| path.exists());
     let generate = program.map_or_else(
         || vec!["netplan".to_owned(), "generate".to_owned()],
         |program| vec![program.display().to_string()],
     );
-    Some(Owner::Netplan { yaml, renderer, generate })
+    Some(Owner::Netplan { yaml, others: files, renderer, generate })
 }
 
 /// `/etc/network/interfaces` and what it includes.
@@ -233,8 +246,9 @@ fn ifcfg(root: &Path, nic: IfName) -> Option<Owner> {
     let directory = root.join("etc/sysconfig/network-scripts");
     let name =
         |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let of_nic = |file: &Text| {
-        noted(&file.text, "DEVICE").is_some_and(|device| device.trim_matches('"') == nic.to_string())
+    let of_nic = |file: &Text| match noted(&file.text, "DEVICE") {
+        Some(device) => device.trim_matches(['"', '\'']) == nic.to_string(),
+        None => name(&file.path) == format!("ifcfg-{nic}"),
     };
     let all = visible(&directory);
     let file = all

@@ -107,7 +107,10 @@ pub enum Renderer {
     /// systemd-networkd.
     Networkd,
     /// NetworkManager.
-    NetworkManager,
+    NetworkManager {
+        /// Its D-Bus interface can be called, so that a checkpoint is possible.
+        checkpoint: bool,
+    },
 }
 
 /// An owner of a NIC, with what its files must be made from.
@@ -130,6 +133,8 @@ pub enum Owner {
     Netplan {
         /// The file that does.
         yaml: Text,
+        /// All others that it reads.
+        others: Vec<Text>,
         /// Who carries it out.
         renderer: Renderer,
         /// The program that makes the renderer's files.
@@ -257,7 +262,7 @@ pub fn create(owner: &Owner, spec: &Spec) -> Result<Setting, String> {
             }
             networkmanager::create(profile, uuid, fresh, *checkpoint, spec)
         }
-        Owner::Netplan { yaml, renderer, generate } => netplan::create(yaml, *renderer, generate, spec),
+        Owner::Netplan { yaml, renderer, generate, .. } => netplan::create(yaml, *renderer, generate, spec),
         Owner::Networkd { network, drop_ins, iaid } => networkd::create(network, *drop_ins, *iaid, spec),
         Owner::Ifupdown { file, others, bridges } => ifupdown::create(file, others, *bridges, spec),
         Owner::Ifcfg { file, others } => ifcfg::create(file, others, spec),

@@ -55,7 +55,7 @@ fn full_mark(spec: &Spec) -> String {
 /// The files as they must be.
 pub(super) fn files(owner: &Owner, spec: &Spec, evidence: &ShimEvidence) -> Result<Vec<FileChange>, String> {
     match owner {
-        Owner::NetworkManager { .. } | Owner::Netplan { renderer: Renderer::NetworkManager, .. } => {
+        Owner::NetworkManager { .. } | Owner::Netplan { renderer: Renderer::NetworkManager { .. }, .. } => {
             Ok(if keeps_routes(spec) {
                 network_manager(spec, evidence)
             } else {

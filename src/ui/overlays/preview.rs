@@ -6,6 +6,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::app::form;
 use crate::app::job::{Job, Planned, Preview};
 use crate::change::{Edit, Refusal};
+use crate::ui::diff::changed;
 use crate::ui::text::{escape, fit, truncate, width, wrap, wrap_shell};
 use crate::ui::theme::{Role, Theme};
 
@@ -115,14 +116,6 @@ fn changes<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
         before = Some(changed);
     }
     lines
-}
-
-fn changed(edit: &Edit) -> Vec<(ChangeTag, String)> {
-    TextDiff::from_lines(edit.before.as_str(), edit.after.as_str())
-        .iter_all_changes()
-        .filter(|change| change.tag() != ChangeTag::Equal)
-        .map(|change| (change.tag(), change.value().trim().to_owned()))
-        .collect()
 }
 
 fn diff<'a>(label: &str, changed: &[(ChangeTag, String)], theme: Theme, room: usize) -> Vec<Line<'a>> {

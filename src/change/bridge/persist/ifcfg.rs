@@ -1,6 +1,8 @@
 //! PURE. `ifcfg` files of RHEL up to 8: one for the bridge with the addressing of the NIC, and
 //! `BRIDGE=` in the NIC's.
 
+pub(super) mod ports;
+
 use std::path::Path;
 
 use super::ini::key_of;

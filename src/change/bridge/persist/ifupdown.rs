@@ -119,6 +119,7 @@ fn option(line: &str, keyword: &str, spec: &Spec, out: &mut Vec<String>, kept: &
         matches!(keyword, "hwaddress" | "ethernet-wol" | "link-speed" | "link-duplex" | "link-autoneg")
             || keyword.starts_with("wireless-")
             || keyword.starts_with("bond")
+            || keyword.starts_with("vlan")
             || is_command && !routes.iter().any(|route| line.contains(route));
     // A large frame has to pass both.
     if keyword == "mtu" {

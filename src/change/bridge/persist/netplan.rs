@@ -14,7 +14,12 @@
 //! Lines are moved, not written anew, so that comments and keys nobody here knows survive. What is not
 //! written in blocks (`eth0: {dhcp4: true}`) is refused.
 
-use super::{Renderer, Setting, Spec, Text, call};
+mod blocks;
+pub(super) mod ports;
+
+use blocks::{block_end, find, key};
+
+use super::{Renderer, Setting, Spec, Text, call, networkmanager};
 use crate::change::bridge::Addressing;
 use crate::change::bridge::step::{FileChange, OnFailure, Step};
 
@@ -46,6 +51,9 @@ const ADDRESSING: [&str; 24] = [
     "ignore-carrier",
 ];
 
+/// Where netplan defines what can be a port.
+const PORTS: [&str; 3] = ["ethernets", "bonds", "vlans"];
+
 pub(super) fn create(
     yaml: &Text,
     renderer: Renderer,
@@ -68,19 +76,16 @@ pub(super) fn create(
         after: Some(text),
         mode: 0o600,
     };
-    let apply = |failure: OnFailure| -> Vec<Step> {
-        let commands = match renderer {
-            Renderer::Networkd => vec![generate.to_vec(), call(&["networkctl", "reload"])],
-            Renderer::NetworkManager => vec![call(&["netplan", "apply"])],
-        };
-        commands.into_iter().map(|argv| Step::Call { argv, failure }).collect()
-    };
-    let mut steps = vec![Step::Put { file: volatile.clone() }];
+    let apply = |failure: OnFailure| apply(renderer, generate, &[spec.port.to_string()], failure);
+    let mut steps = checkpoint(renderer);
+    steps.push(Step::Put { file: volatile.clone() });
     steps.extend(apply(OnFailure::Stop));
     let mut undo = vec![Step::PutBack { file: volatile.clone() }];
     // What was made from the file in /run and is the same as from the one in /etc stays.
-    let keep = undo.clone();
+    let mut keep = undo.clone();
     undo.extend(apply(OnFailure::GoOn));
+    undo.extend(end(renderer));
+    keep.extend(end(renderer));
     let old = FileChange { after: lasting.before.clone(), ..volatile };
     let mut down = vec![Step::Put { file: old.clone() }];
     down.extend(apply(OnFailure::Stop));
@@ -89,51 +94,48 @@ pub(super) fn create(
     Ok(Setting { steps, undo, lasting: vec![lasting], keep, later: (down, up), ..Setting::default() })
 }
 
-/// A line of a block: its indentation and its key; `None` for an empty line or a comment.
-fn key(line: &str) -> Option<(usize, &str)> {
-    let trimmed = line.trim_start();
-    if trimmed.is_empty() || trimmed.starts_with('#') {
-        return None;
-    }
-    let key = trimmed.split_once(':').map_or("", |(key, _)| key.trim_matches(['"', '\'']));
-    Some((line.len() - trimmed.len(), key))
-}
-
-/// The lines `from..` that are deeper than `indent`, with the comments and empty lines between them.
-fn block_end(lines: &[&str], from: usize, indent: usize) -> usize {
-    let mut end = from;
-    for (at, line) in lines.iter().enumerate().skip(from) {
-        match key(line) {
-            Some((depth, _)) if depth <= indent && !is_item(line, depth, indent) => break,
-            Some(_) => end = at + 1,
-            None => {}
+/// Lets the renderer carry out what the files say now. `netplan apply` would do it too, but it restarts
+/// NetworkManager and takes every link of it down.
+fn apply(renderer: Renderer, generate: &[String], ids: &[String], failure: OnFailure) -> Vec<Step> {
+    let mut commands = vec![generate.to_vec()];
+    match renderer {
+        Renderer::Networkd => commands.push(call(&["networkctl", "reload"])),
+        Renderer::NetworkManager { .. } => {
+            commands.push(call(&["nmcli", "general", "reload", "conf"]));
+            commands.push(call(&["nmcli", "connection", "reload"]));
+            let up = |id: &String| {
+                call(&["nmcli", "--wait", "45", "connection", "up", "id", &format!("netplan-{id}")])
+            };
+            commands.extend(ids.iter().map(up));
         }
     }
-    end
+    commands.into_iter().map(|argv| Step::Call { argv, failure }).collect()
 }
 
-/// `- 10.0.0.8/16` at the depth of its key is still that key's.
-fn is_item(line: &str, depth: usize, indent: usize) -> bool {
-    depth == indent && line.trim_start().starts_with("- ")
+fn checkpoint(renderer: Renderer) -> Vec<Step> {
+    match renderer {
+        Renderer::NetworkManager { checkpoint: true } => vec![Step::Checkpoint],
+        _ => Vec::new(),
+    }
 }
 
-/// The position and depth of `name:` as an opened block within `from..to`.
-fn find(lines: &[&str], from: usize, to: usize, name: &str) -> Option<(usize, usize)> {
-    let depth = lines.get(from..to)?.iter().find_map(|line| key(line))?.0;
-    (from..to).find_map(|at| {
-        let line = lines.get(at)?;
-        let opens = line.split('#').next().unwrap_or_default().trim_end().ends_with(':');
-        (key(line) == Some((depth, name)) && opens).then_some((at, depth))
-    })
+fn end(renderer: Renderer) -> Vec<Step> {
+    match renderer {
+        Renderer::NetworkManager { checkpoint } => networkmanager::end(checkpoint),
+        Renderer::Networkd => Vec::new(),
+    }
 }
 
 fn rewritten(text: &str, spec: &Spec) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let (network, network_depth) = find(&lines, 0, lines.len(), "network")?;
     let network_end = block_end(&lines, network + 1, network_depth);
-    let (ethernets, depth) = find(&lines, network + 1, network_end, "ethernets")?;
-    let ethernets_end = block_end(&lines, ethernets + 1, depth);
-    let (nic, nic_depth) = find(&lines, ethernets + 1, ethernets_end, &spec.port.to_string())?;
+    let port = spec.port.to_string();
+    let (section, depth, (nic, nic_depth)) = PORTS.iter().find_map(|name| {
+        let (section, depth) = find(&lines, network + 1, network_end, name)?;
+        let end = block_end(&lines, section + 1, depth);
+        Some((section, depth, find(&lines, section + 1, end, &port)?))
+    })?;
     let nic_end = block_end(&lines, nic + 1, nic_depth);
     let (moving, staying, inner) = parted(lines.get(nic + 1..nic_end)?, spec)?;
 
@@ -145,7 +147,7 @@ fn rewritten(text: &str, spec: &Spec) -> Option<String> {
     let mut out: Vec<String> = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         match bridges {
-            None if at == ethernets => {
+            None if at == section => {
                 out.push(format!("{}{}", indent(depth), spec.mark()));
                 out.push(format!("{}bridges:", indent(depth)));
                 out.extend(bridge.iter().cloned());

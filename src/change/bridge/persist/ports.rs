@@ -1,7 +1,7 @@
 //! PURE. One port more or less for a bridge of the host, in the files of whoever owns the bridge.
 
 use super::ini::Ini;
-use super::{Owner, Setting, Text, call, networkmanager, new_file};
+use super::{Owner, Setting, Text, call, ifcfg, netplan, networkmanager, new_file};
 use crate::change::bridge::step::{FileChange, OnFailure, Step};
 use crate::model::IfName;
 
@@ -23,6 +23,41 @@ pub struct PortSpec {
     pub port: IfName,
     /// What is wanted of it.
     pub want: PortWant,
+    /// It is a VLAN, a bond or the like: something has to make it before it can be a port.
+    pub is_made: bool,
+}
+
+impl PortSpec {
+    /// The program's mark.
+    pub(super) fn mark(self) -> String {
+        format!("# virt-net: port {} of {}", self.port, self.bridge)
+    }
+}
+
+/// What was found about the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// Those of [`own_files`] that are there.
+    pub written: &'a [Text],
+    /// Who configures the link.
+    pub owners: &'a [Owner],
+}
+
+impl Found<'_> {
+    fn ifcfg(&self) -> Option<&Text> {
+        self.owners.iter().find_map(|owner| match owner {
+            Owner::Ifcfg { file, .. } => Some(file),
+            _ => None,
+        })
+    }
+
+    /// The profile of NetworkManager that is active.
+    fn active(&self) -> Option<&str> {
+        self.owners.iter().find_map(|owner| match owner {
+            Owner::NetworkManager { uuid, .. } => Some(uuid.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// Where virt-net itself writes a port down.
@@ -37,45 +72,85 @@ pub fn own_files(bridge: IfName, port: IfName) -> [String; 4] {
     ]
 }
 
-/// What the owner's files and commands are. `written` are those of [`own_files`] that are there.
+/// What the owner's files and commands are.
 ///
 /// # Errors
 /// Why it lasts only until the next boot, with what to do by hand.
-pub fn change(owner: &Owner, written: &[Text], spec: PortSpec) -> Result<Setting, String> {
-    let PortSpec { bridge, port, want } = spec;
+pub fn change(owner: &Owner, found: Found, spec: PortSpec) -> Result<Setting, String> {
+    let PortSpec { bridge, port, want, .. } = spec;
     match (owner, want) {
         (Owner::Ifupdown { file, others, .. }, _) if others.is_empty() => ifupdown(file, spec),
+        (Owner::Ifupdown { .. }, _) => {
+            Err(format!("{bridge} is in several files: change bridge_ports by hand"))
+        }
         (Owner::Networkd { .. }, PortWant::Add) => Ok(networkd(spec)),
-        (Owner::NetworkManager { uuid, fresh, profile, .. }, PortWant::Add) => {
-            if Ini::parse(&profile.text).section("connection").is_none() {
-                return Err(format!("add BRIDGE={bridge} to the ifcfg file of {port} by hand"));
+        (Owner::NetworkManager { uuid, fresh, profile, .. }, _) if !is_keyfile(profile) => {
+            on_rhel(profile, uuid, fresh, found, spec)
+        }
+        (Owner::NetworkManager { uuid, fresh, .. }, PortWant::Add) => {
+            if spec.is_made {
+                return Err(format!("set the master of the profile of {port} to {bridge} by hand"));
             }
             let [_, port_uuid] = fresh;
             Ok(profile_of_port(uuid, port_uuid, spec))
         }
         (Owner::Networkd { .. } | Owner::NetworkManager { .. }, PortWant::Remove) => {
-            let [file] = written else {
+            let [file] = found.written else {
                 return Err(format!("{port} is written down by somebody else: take it out there by hand"));
             };
             Ok(forgotten(file, spec))
         }
-        (Owner::Ifcfg { .. }, PortWant::Add) => {
-            Err(format!("add BRIDGE={bridge} to the ifcfg file of {port} by hand"))
+        (Owner::Ifcfg { file, .. }, _) => {
+            let change = in_ifcfg(file, found, spec)?;
+            Ok(Setting { lasting: vec![change], ..Setting::default() })
         }
-        (Owner::Ifcfg { .. }, PortWant::Remove) => {
-            Err(format!("take BRIDGE={bridge} out of the ifcfg file of {port} by hand"))
-        }
-        (Owner::Netplan { yaml, .. }, _) => {
-            Err(format!("change the interfaces of {bridge} in {} by hand", yaml.path.display()))
-        }
-        (Owner::Ifupdown { .. }, _) => {
-            Err(format!("{bridge} is in several files: change bridge_ports by hand"))
+        (Owner::Netplan { yaml, others, renderer, generate }, _) => {
+            let files: Vec<&Text> = std::iter::once(yaml).chain(others).collect();
+            netplan::ports::change(&files, *renderer, generate, spec)
         }
     }
 }
 
-fn mark(spec: PortSpec) -> String {
-    format!("# virt-net: port {} of {}", spec.port, spec.bridge)
+fn is_keyfile(profile: &Text) -> bool {
+    Ini::parse(&profile.text).section("connection").is_some()
+}
+
+fn in_ifcfg(bridge: &Text, found: Found, spec: PortSpec) -> Result<FileChange, String> {
+    let (what, name) = match spec.want {
+        PortWant::Add => ("add", spec.bridge),
+        PortWant::Remove => ("take out", spec.bridge),
+    };
+    ifcfg::ports::change(bridge, found.ifcfg(), spec)
+        .map_err(|reason| format!("{what} BRIDGE={name} by hand: {reason}"))
+}
+
+/// NetworkManager with `ifcfg` files: until the next boot the port has a profile in `/run`.
+fn on_rhel(
+    profile: &Text,
+    uuid: &str,
+    fresh: &[String; 2],
+    found: Found,
+    spec: PortSpec,
+) -> Result<Setting, String> {
+    let change = in_ifcfg(profile, found, spec)?;
+    let load = networkmanager::load(std::slice::from_ref(&change), OnFailure::GoOn);
+    let [_, port_uuid] = fresh;
+    let setting = match (spec.want, found.active()) {
+        (PortWant::Add, _) => profile_of_port(uuid, port_uuid, spec),
+        (PortWant::Remove, Some(active)) => taken_down(active),
+        (PortWant::Remove, None) => Setting::default(),
+    };
+    Ok(Setting { lasting: vec![change], keep: vec![load], ..setting })
+}
+
+/// NetworkManager frees a port when its profile goes down.
+fn taken_down(uuid: &str) -> Setting {
+    let down = call(&["nmcli", "--wait", "45", "connection", "down", "uuid", uuid]);
+    Setting {
+        steps: vec![Step::Call { argv: down, failure: OnFailure::Stop }],
+        undo: vec![networkmanager::up(uuid, OnFailure::GoOn)],
+        ..Setting::default()
+    }
 }
 
 /// `bridge_ports` of the bridge's stanza, and a stanza that brings the port up.
@@ -126,10 +201,8 @@ fn forgotten(file: &Text, spec: PortSpec) -> Setting {
         .and_then(|section| section.get("uuid").map(str::to_owned));
     let mut setting = Setting { lasting: vec![change], ..Setting::default() };
     if let Some(uuid) = uuid.filter(|_| is_profile) {
-        let down = call(&["nmcli", "--wait", "45", "connection", "down", "uuid", &uuid]);
-        setting.steps = vec![Step::Call { argv: down, failure: OnFailure::Stop }];
-        setting.undo = vec![networkmanager::up(&uuid, OnFailure::GoOn)];
-        setting.keep = vec![networkmanager::reload()];
+        setting =
+            Setting { lasting: setting.lasting, keep: vec![networkmanager::reload()], ..taken_down(&uuid) };
     }
     if !is_profile {
         let over = let_go(file, spec);
@@ -146,7 +219,7 @@ fn forgotten(file: &Text, spec: PortSpec) -> Setting {
 /// A file in `/run` that goes before the port's own: networkd, which would take the link into the bridge
 /// again at once, lets it be.
 fn let_go(file: &Text, spec: PortSpec) -> FileChange {
-    let mut ini = Ini::default().marked(&mark(spec));
+    let mut ini = Ini::default().marked(&spec.mark());
     ini.section_mut("Match").set("Name", &spec.port.to_string());
     ini.section_mut("Link").set("Unmanaged", "yes");
     let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -155,7 +228,7 @@ fn let_go(file: &Text, spec: PortSpec) -> FileChange {
 }
 
 fn networkd(spec: PortSpec) -> Setting {
-    let mut ini = Ini::default().marked(&mark(spec));
+    let mut ini = Ini::default().marked(&spec.mark());
     ini.section_mut("Match").set("Name", &spec.port.to_string());
     ini.section_mut("Network").set("Bridge", &spec.bridge.to_string());
     let name = format!("05-virt-net-{}-{}.network", spec.bridge, spec.port);
@@ -174,7 +247,7 @@ fn networkd(spec: PortSpec) -> Setting {
 
 fn profile_of_port(bridge_uuid: &str, uuid: &str, spec: PortSpec) -> Setting {
     let name = format!("{}-{}", spec.bridge, spec.port);
-    let mut ini = Ini::default().marked(&mark(spec));
+    let mut ini = Ini::default().marked(&spec.mark());
     let port = spec.port.to_string();
     let keys = [
         ("id", name.as_str()),

@@ -4,10 +4,11 @@ use super::{Planner, stall};
 use crate::change::Refusal;
 use crate::change::bridge::Addressing;
 use crate::change::bridge::persist::Setting;
-use crate::change::bridge::persist::ports::{self, PortSpec, PortWant};
+use crate::change::bridge::persist::ports::{self, Found, PortSpec, PortWant};
 use crate::change::bridge::{BridgePlan, Expect, FileChange, Lasting, Memory, Step, Stp, picture};
 use crate::change::plan::Planning as _;
 use crate::model::IfName;
+use crate::model::kernel::{Link, LinkKind};
 use crate::model::snapshot::{Bridge, PortRole};
 
 impl Planner<'_> {
@@ -151,13 +152,16 @@ impl Planner<'_> {
                     .to_owned(),
             );
         }
-        self.write_down(&mut plan, PortSpec { bridge: name, port, want: PortWant::Add })?;
+        self.write_down(&mut plan, link, PortWant::Add)?;
         self.tell(&mut plan, link);
         Ok(plan)
     }
 
     /// The bridge's owner is told of the port, where it can be.
-    fn write_down(&self, plan: &mut BridgePlan, spec: PortSpec) -> Result<(), Refusal> {
+    fn write_down(&self, plan: &mut BridgePlan, port: &Link, want: PortWant) -> Result<(), Refusal> {
+        let is_made = !matches!(port.kind, LinkKind::Device | LinkKind::Veth);
+        let spec = PortSpec { bridge: plan.bridge, port: port.name, want, is_made };
+        let found = Found { written: &self.evidence.port_files, owners: &self.evidence.port_owners };
         plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
         "nothing stalls".clone_into(&mut plan.stall);
         let owner = self.owner(spec.bridge)?;
@@ -165,7 +169,7 @@ impl Planner<'_> {
             || format!("nobody makes {} at boot", spec.bridge),
             |owner| owner.words(spec.bridge),
         );
-        let setting = match owner.map(|owner| ports::change(owner, &self.evidence.port_files, spec)) {
+        let setting = match owner.map(|owner| ports::change(owner, found, spec)) {
             Some(Ok(setting)) => setting,
             Some(Err(reason)) if matches!(self.want.persist(), Lasting::By(_)) => {
                 return self.refuse(reason, "use --persist none");
@@ -190,6 +194,7 @@ impl Planner<'_> {
         plan.backend = Some(owner.backend());
         plan.lasting = setting.lasting;
         plan.keep = setting.keep;
+        plan.consequences.extend(setting.told);
         Ok(())
     }
 
@@ -211,7 +216,8 @@ impl Planner<'_> {
         plan.after.masters = vec![(port, None)];
         plan.before.masters = vec![(port, Some(name))];
         plan.gateways = self.gateways(link);
-        self.write_down(&mut plan, PortSpec { bridge: name, port, want: PortWant::Remove })?;
+        let Some(of_port) = self.snapshot.link_named(port) else { return self.gone(port) };
+        self.write_down(&mut plan, of_port, PortWant::Remove)?;
         self.tell(&mut plan, link);
         let others = bridge.uplinks().filter(|uplink| uplink.name != port).count();
         if others == 0 {
