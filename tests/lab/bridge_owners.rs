@@ -79,7 +79,8 @@ pub(crate) const NETPLAN: Played = Played {
     owner: "netplan",
     files: "rm -f /etc/systemd/network/*; printf '# mine\\nnetwork:\\n  version: 2\\n  ethernets:\\n    eth0:\\n      addresses: [10.0.0.8/16]\\n      \
         routes:\\n        - to: default\\n          via: 10.0.0.2\\n' >/etc/netplan/50-lan.yaml; chmod 600 /etc/netplan/50-lan.yaml",
-    start: "/usr/lib/netplan/generate && mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp && \
+    start: "/usr/lib/netplan/generate; pidof dbus-daemon >/dev/null || { mkdir -p /run/dbus; dbus-daemon --system --fork; }; \
+        mkdir -p /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp && \
         chown -R systemd-network: /run/systemd/netif; \
         setsid unshare -m sh -c 'mount -o remount,bind,ro /sys; exec /lib/systemd/systemd-networkd' >/run/networkd.log 2>&1 </dev/null &",
     stop: NETWORKD_STOP,
@@ -94,7 +95,7 @@ const NM_STOP: &str =
 const NETPLAN_MANAGER: Played = Played {
     owner: "netplan",
     files: "rm -f /etc/systemd/network/*; printf '[main]\\nplugins=keyfile\\ndhcp=internal\\nauth-polkit=false\\nrc-manager=unmanaged\\n[keyfile]\\n\
-        unmanaged-devices=interface-name:eth1;interface-name:virbr*;interface-name:vnet*;interface-name:macvtap*\\n' \
+        unmanaged-devices=interface-name:eth1;interface-name:virbr*;interface-name:vnet*;interface-name:macvtap*\\n[main]\\nno-auto-default=*\\n' \
         >/etc/NetworkManager/NetworkManager.conf\n\
         printf '# mine\\nnetwork:\\n  version: 2\\n  renderer: NetworkManager\\n  ethernets:\\n    eth0:\\n      addresses: [10.0.0.8/16]\\n      \
         routes:\\n        - to: default\\n          via: 10.0.0.2\\n' >/etc/netplan/50-lan.yaml; chmod 600 /etc/netplan/50-lan.yaml",

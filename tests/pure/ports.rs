@@ -241,6 +241,17 @@ fn the_renderer_carries_it_out_at_once_and_a_reboot_forgets_it() {
         ]
     );
     assert!(setting.keep.contains(&Step::EndCheckpoint) && setting.undo.contains(&Step::EndCheckpoint));
+    // Its way back makes NetworkManager know it again, too.
+    let with = setting.lasting[0].after.clone().unwrap();
+    let manager = netplan(Renderer::NetworkManager { checkpoint: true }, &[&with]);
+    let setting = ports::change(&manager, NOTHING, spec(PortWant::Remove)).unwrap();
+    assert!(!calls(&setting.steps).iter().any(|call| call.contains("connection up")), "{:?}", setting.steps);
+    assert!(
+        calls(&setting.undo).iter().any(|call| call.ends_with("up id netplan-eth2")),
+        "{:?}",
+        setting.undo
+    );
+    assert!(setting.told[0].contains("NetworkManager asks a DHCP server"), "{:?}", setting.told);
     let setting = of_netplan(&[BRIDGE], spec(PortWant::Add)).unwrap();
     assert_eq!(
         calls(&setting.steps),

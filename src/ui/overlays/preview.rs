@@ -5,7 +5,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::app::form;
 use crate::app::job::{Job, Planned, Preview};
-use crate::change::{Edit, Refusal};
+use crate::change::Refusal;
 use crate::ui::diff::changed;
 use crate::ui::text::{escape, fit, truncate, width, wrap, wrap_shell};
 use crate::ui::theme::{Role, Theme};

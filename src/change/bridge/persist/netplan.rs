@@ -89,7 +89,9 @@ pub(super) fn create(
     let old = FileChange { after: lasting.before.clone(), ..volatile };
     let mut down = vec![Step::Put { file: old.clone() }];
     down.extend(apply(OnFailure::Stop));
-    let mut up = vec![Step::PutBack { file: old }, spec.kernel_bridge()];
+    let mut up = vec![Step::PutBack { file: old }];
+    // NetworkManager would leave alone a bridge that it did not make itself.
+    up.extend((renderer == Renderer::Networkd).then(|| spec.kernel_bridge()));
     up.extend(apply(OnFailure::GoOn));
     Ok(Setting { steps, undo, lasting: vec![lasting], keep, later: (down, up), ..Setting::default() })
 }

@@ -34,7 +34,7 @@ pub(in super::super) fn change(
 ) -> Result<Setting, String> {
     let by_hand = |reason| format!("change the interfaces of {} in netplan by hand: {reason}", spec.bridge);
     let sheets: Vec<Sheet> = files.iter().map(|file| Sheet::of(file)).collect();
-    let edited = edited(&sheets, spec).map_err(by_hand)?;
+    let mut edited = edited(&sheets, spec).map_err(by_hand)?;
     let mut lasting: Vec<FileChange> = Vec::new();
     for (at, sheet) in sheets.iter().enumerate() {
         let after = edited.of_sheet(at, sheet);
@@ -54,21 +54,27 @@ pub(in super::super) fn change(
     };
     let volatile: Vec<FileChange> = lasting.iter().map(shadow).collect();
     let back = volatile.iter().map(|file| Step::PutBack { file: file.clone() });
-    let carry_out = |failure| apply(renderer, generate, edited.id.as_slice(), failure);
+    let carry_out = |id: &Option<String>, failure| apply(renderer, generate, id.as_slice(), failure);
     let mut steps = checkpoint(renderer);
     steps.extend(volatile.iter().map(|file| Step::Put { file: file.clone() }));
     let mut undo: Vec<Step> = back.clone().collect();
-    undo.extend(carry_out(OnFailure::GoOn));
+    undo.extend(carry_out(&edited.was, OnFailure::GoOn));
     // Neither renderer frees a port that no file names any more.
     match spec.want {
         PortWant::Add => {
-            steps.extend(carry_out(OnFailure::Stop));
+            steps.extend(carry_out(&edited.becomes, OnFailure::Stop));
             undo.push(Step::Detach { port: spec.port });
         }
         PortWant::Remove => {
-            steps.extend(carry_out(OnFailure::GoOn));
+            steps.extend(carry_out(&edited.becomes, OnFailure::GoOn));
             steps.push(Step::Detach { port: spec.port });
         }
+    }
+    if edited.becomes.is_none() && renderer != Renderer::Networkd {
+        edited.told.push(format!(
+            "no file names {} then: unless no-auto-default is set, NetworkManager asks a DHCP server for it",
+            spec.port
+        ));
     }
     undo.extend(end(renderer));
     let keep = end(renderer).into_iter().chain(back).collect();
@@ -162,8 +168,10 @@ fn bare(word: &str) -> &str {
 #[derive(Default)]
 struct Edits {
     lines: BTreeMap<(usize, usize), Vec<String>>,
-    /// What netplan calls the link, where it will still know it.
-    id: Option<String>,
+    /// What netplan calls the link now, if it knows it.
+    was: Option<String>,
+    /// The same afterwards.
+    becomes: Option<String>,
     told: Vec<String>,
 }
 
@@ -218,11 +226,13 @@ fn edited(sheets: &[Sheet], spec: PortSpec) -> Result<Edits, String> {
     }
     let id = port.map_or_else(|| spec.port.to_string(), |port| port.id.clone());
     interfaces(&sheets[bridge.sheet], bridge, &id, spec, &mut edits)?;
-    let is_known = spec.want == PortWant::Add
-        || port.is_some_and(|port| {
-            edits.lines.get(&(port.sheet, port.at)).is_none_or(|lines| !lines.is_empty())
-        });
-    edits.id = is_known.then_some(id);
+    let goes =
+        |port: &&Definition| edits.lines.get(&(port.sheet, port.at)).is_some_and(|lines| lines.is_empty());
+    edits.becomes = match (spec.want, port) {
+        (PortWant::Add, _) => Some(id),
+        (PortWant::Remove, port) => port.filter(|port| !goes(port)).map(|port| port.id.clone()),
+    };
+    edits.was = port.map(|port| port.id.clone());
     Ok(edits)
 }
 
