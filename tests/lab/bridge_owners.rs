@@ -271,7 +271,7 @@ fn netplan_takes_a_port_with_addresses_into_a_bridge_of_another_file() {
     assert!(text.contains("eth2 has 198.51.100.7/24, which a port cannot use"), "{text}");
     lab.run("kvm1", "ip address flush dev eth2");
     let text = lab.run("kvm1", "virt-net bridge add-port br7 eth2 --yes");
-    assert!(text.contains("addresses of eth2 becomes a comment in /etc/netplan/50-lan.yaml"), "{text}");
+    assert!(text.contains("addresses of eth2 stays as a comment in /etc/netplan/50-lan.yaml"), "{text}");
     assert_eq!(files(&lab), old_files);
     let text = lab.run("kvm1", "virt-net confirm");
     assert!(text.contains("kept, also at the next boot (netplan)"), "{text}");

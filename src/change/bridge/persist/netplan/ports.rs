@@ -226,8 +226,7 @@ fn edited(sheets: &[Sheet], spec: PortSpec) -> Result<Edits, String> {
     }
     let id = port.map_or_else(|| spec.port.to_string(), |port| port.id.clone());
     interfaces(&sheets[bridge.sheet], bridge, &id, spec, &mut edits)?;
-    let goes =
-        |port: &&Definition| edits.lines.get(&(port.sheet, port.at)).is_some_and(|lines| lines.is_empty());
+    let goes = |port: &&Definition| edits.lines.get(&(port.sheet, port.at)).is_some_and(Vec::is_empty);
     edits.becomes = match (spec.want, port) {
         (PortWant::Add, _) => Some(id),
         (PortWant::Remove, port) => port.filter(|port| !goes(port)).map(|port| port.id.clone()),
@@ -260,10 +259,10 @@ fn add(
         let inside = value(head).trim_matches(['{', '}']).split(',');
         let gives =
             |part: &str| part.split_once(':').is_some_and(|(key, value)| gives(bare(key), value.trim()));
-        return match inside.into_iter().any(gives) {
-            true => Err(sheet.says(&format!("has the addresses of {} in braces", port.id))),
-            false => Ok(()),
-        };
+        if inside.into_iter().any(gives) {
+            return Err(sheet.says(&format!("has the addresses of {} in braces", port.id)));
+        }
+        return Ok(());
     }
     let keys = children(&sheet.lines, port.at, port.end);
     let mark = spec.mark();
@@ -276,7 +275,7 @@ fn add(
             continue;
         }
         edits.told.push(format!(
-            "{name} of {} becomes a comment in {}; bridge remove-port brings it back",
+            "{name} of {} stays as a comment in {}, which bridge remove-port undoes",
             port.id,
             sheet.file.path.display()
         ));
@@ -382,7 +381,7 @@ fn interfaces(
     }
     let mut put = |at: usize, new: Vec<String>| edits.lines.insert((bridge.sheet, at), new);
     let is_add = spec.want == PortWant::Add;
-    let Some((at, list)) = sheet.get(bridge, "interfaces") else {
+    let Some((at, value)) = sheet.get(bridge, "interfaces") else {
         if is_add {
             let keys = children(lines, bridge.at, bridge.end);
             let depth =
@@ -395,7 +394,7 @@ fn interfaces(
     let line = lines[at];
     let depth = line.len() - line.trim_start().len();
     let marked = |line: String| vec![format!("{}{}", indent(depth), spec.mark()), line];
-    if list.is_empty() {
+    if value.is_empty() {
         let end = block_end(lines, at + 1, depth);
         let items: Vec<usize> = (at + 1..end).filter(|at| key(lines[*at]).is_some()).collect();
         let item = |at: &usize| code(lines[*at]).trim_start().strip_prefix('-').map(bare);
@@ -421,7 +420,7 @@ fn interfaces(
         }
         return Ok(());
     }
-    let Some(inside) = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')) else {
+    let Some(inside) = value.strip_prefix('[').and_then(|list| list.strip_suffix(']')) else {
         return Err(sheet.says("has the list over several lines in brackets"));
     };
     let items: Vec<&str> = inside.split(',').filter(|item| !item.trim().is_empty()).collect();
@@ -435,7 +434,7 @@ fn interfaces(
     } else {
         return Ok(());
     };
-    let new = line.replacen(list, &format!("[{joined}]"), 1);
+    let new = line.replacen(value, &format!("[{joined}]"), 1);
     let own = new.strip_suffix(&format!(" {}", spec.mark()));
     let new = match own {
         _ if is_add => marked(new),
