@@ -16,15 +16,15 @@ fn state(lab: &Lab) -> Vec<String> {
     without_seconds(&lab.run("kvm1", &format!("{STATE}; {FILES}")))
 }
 
-/// Holds the change before one of its steps, and does something then.
-fn meanwhile(lab: &Lab, arguments: &str, step: u64, act: &str) {
-    let create = format!("virt-net bridge create br7 --port eth0 {arguments} --yes --confirm 60s");
+/// Holds the change before one of its steps, and does something on a host then.
+fn meanwhile(lab: &Lab, step: u64, host: &str, act: &str) {
+    let create = "virt-net bridge create br7 --port eth0 --yes --confirm 60s";
     let mut change = lab.start("kvm1", &format!("VIRT_NET_TEST_PAUSE=bridge-{step}:5000 {create}"));
     until("it comes to the step", || {
         let progress = &record(lab)["progress"];
         progress["state"] == "applying" && progress["done"] == step - 1
     });
-    lab.run("kvm1", act);
+    lab.run(host, act);
     change.wait().unwrap();
 }
 
@@ -44,7 +44,7 @@ fn a_network_takes_the_name(lab: &Lab) {
     assert_same(&state(lab), &before, "refused");
 
     // When the first step is about to be done.
-    meanwhile(lab, "", 1, &format!("{NETWORK} && virsh -q net-start other && ({THEIRS}) >/tmp/theirs"));
+    meanwhile(lab, 1, "kvm1", &format!("{NETWORK} && virsh -q net-start other && ({THEIRS}) >/tmp/theirs"));
     let (ended, why) = recorded(lab);
     assert_eq!(ended, "rolled-back", "{why}");
     assert!(why.contains("make bridge br7") && why.contains("is left as it is"), "{why}");
@@ -53,7 +53,7 @@ fn a_network_takes_the_name(lab: &Lab) {
     assert_same(&state(lab), &before, "the name was taken");
 
     // When the bridge is there: libvirt has the loss.
-    meanwhile(lab, "", 2, &format!("{NETWORK}; virsh net-start other >/tmp/refused 2>&1; true"));
+    meanwhile(lab, 2, "kvm1", &format!("{NETWORK}; virsh net-start other >/tmp/refused 2>&1; true"));
     let refused = lab.run("kvm1", "cat /tmp/refused; virsh -q net-undefine other");
     assert!(refused.contains("br7"), "{refused}");
     assert_eq!(recorded(lab).0, "waiting");
@@ -64,15 +64,11 @@ fn a_network_takes_the_name(lab: &Lab) {
 /// What the bridge needs is not there in the end.
 fn what_it_needs_is_missing(lab: &Lab) {
     let before = state(lab);
-    meanwhile(lab, "", 3, "true");
+    meanwhile(lab, 3, "lan", "true");
     assert_eq!(recorded(lab).0, "waiting", "with the gateway it is made");
     lab.run("kvm1", "virt-net rollback");
 
-    let create = "virt-net bridge create br7 --port eth0 --yes --confirm 60s";
-    let mut change = lab.start("kvm1", &format!("VIRT_NET_TEST_PAUSE=bridge-3:3000 {create}"));
-    until("the last step", || record(lab)["progress"]["done"] == 2);
-    lab.run("lan", "ip link set lan0 arp off");
-    change.wait().unwrap();
+    meanwhile(lab, 3, "lan", "ip link set lan0 arp off");
     lab.run("lan", "ip link set lan0 arp on");
     let (ended, why) = recorded(lab);
     assert_eq!(ended, "rolled-back", "{why}");
