@@ -139,6 +139,9 @@ pub fn plan(snapshot: &Snapshot, new: &NewGuest, evidence: Option<&Evidence>) ->
     if let Target::Pci { .. } = new.network {
         return Err(new.refuse("it gets a PCI NIC when it is there", "virt-net nic attach afterwards"));
     }
+    if target::is_pool(snapshot, &new.network) {
+        return Err(new.refuse("its guests get PCI devices", "virt-net nic add afterwards"));
+    }
     if let Some((reason, way_out)) = target::obstacle(snapshot, &new.network, None) {
         return Err(new.refuse(reason, way_out));
     }

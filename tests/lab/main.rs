@@ -1,6 +1,7 @@
 //! The real lab: libvirtd, guests, nftables. Needs root; `assets/test` runs it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod boot;
 mod bridge;
 mod bridge_addresses;
 mod bridge_back;

@@ -168,6 +168,7 @@ impl<'a> Walk<'a> {
                 self.lose("libvirt runs on another machine or in another network namespace")
             }
             Some(NicSource::User) => self.lose("user-mode networking: the emulator itself sends for it"),
+            Some(NicSource::Hostdev { .. }) => self.lose(DEVICE),
             _ if nic.device.is_some() => self.lose(DEVICE),
             Some(NicSource::Vhostuser { .. }) => {
                 self.lose("a user-space switch (vhost-user) has its packets")
