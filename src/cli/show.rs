@@ -5,7 +5,7 @@
 
 mod rows;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use color_eyre::eyre::{Result, WrapErr as _};
@@ -16,6 +16,11 @@ use super::{ExitStatus, complain, print};
 use crate::model::{Snapshot, SourceState};
 use crate::source::{self, SourceOptions};
 use crate::ui::words;
+
+/// How long rates are waited for.
+const RATES: Duration = Duration::from_millis(1500);
+/// How long agents are waited for: most answer within milliseconds, one that hangs never does.
+const AGENTS: Duration = Duration::from_secs(2);
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
@@ -69,16 +74,20 @@ impl Section {
 }
 
 pub(super) async fn run(args: &ShowArgs, options: &SourceOptions) -> Result<ExitStatus> {
-    let mut sources = source::start(options)?;
-    sources.settled(Duration::from_secs(10)).await;
-    // A second reading of the counters gives rates.
-    let rated = |snapshot: &std::sync::Arc<Snapshot>| {
-        snapshot.nics.iter().all(|nic| nic.link.is_none() || nic.rate.is_some())
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(1500), sources.snapshots.wait_for(rated)).await;
-    let snapshot = sources.snapshots.borrow().clone();
     let sections: Vec<Section> =
         args.section.map_or_else(|| Section::value_variants().to_vec(), |one| vec![one]);
+    let mut sources = source::start(options)?;
+    sources.settled(Duration::from_secs(10)).await;
+    // A second reading of the counters gives rates; an agent that answers does so meanwhile.
+    let settled = Instant::now();
+    let rated =
+        |snapshot: &Snapshot| snapshot.nics.iter().all(|nic| nic.link.is_none() || nic.rate.is_some());
+    let heard = |snapshot: &Snapshot| !snapshot.libvirt.guests.iter().any(|guest| guest.agent_silent);
+    sources.until(RATES, rated).await;
+    if options.replay.is_none() && sections.contains(&Section::Nics) {
+        sources.until(AGENTS.saturating_sub(settled.elapsed()), heard).await;
+    }
+    let snapshot = sources.snapshots.borrow().clone();
     let waiting = if options.replay.is_none() { super::bridge::waiting_json() } else { Value::Null };
     let text = if args.json { json(&snapshot, &sections, waiting)? } else { tables(&snapshot, &sections) };
     print(&text)?;

@@ -32,6 +32,9 @@ pub struct Guest {
     /// The guest agent's channel is connected.
     #[serde(default)]
     pub agent: bool,
+    /// The agent is asked, but has not answered: not yet, or it hangs.
+    #[serde(default)]
+    pub agent_silent: bool,
     /// Addresses as the guest agent reported them, by MAC; empty without an agent.
     #[serde(default)]
     pub agent_addresses: Vec<AgentAddress>,

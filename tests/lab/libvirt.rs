@@ -140,6 +140,12 @@ fn a_lease_is_seen_at_once_while_an_agent_hangs() {
     let agent = |nics: &serde_json::Value| nics.to_string().contains("guest agent");
     assert!(agent(&lab.json("kvm1", "virt-net show nics --json")), "the agent answers at first");
     lab.guest("kvm1", "web01", "kill -STOP $(pidof qemu-ga)");
+    // What only it could tell is not known, which is not the same as that there is nothing.
+    let shown = lab.run("kvm1", "virt-net show nics");
+    let row = shown.lines().find(|row| row.contains("52:54:00:11:22:34")).expect("the NIC on a macvtap");
+    assert!(row.contains("no answer of the agent yet"), "{shown}");
+    let others = shown.lines().filter(|row| row.contains("no answer")).count();
+    assert_eq!(others, 1, "{shown}");
 
     let dump = lab.start("kvm1", "virt-net dump --frames 11");
     let mut written = Vec::new();

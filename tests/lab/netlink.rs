@@ -138,7 +138,7 @@ fn mac(link: &Value) -> &str {
 
 #[test]
 #[ignore = "needs root: makes links in a network namespace of its own"]
-fn a_moved_port_is_seen_at_once_and_a_burst_is_one_read() {
+fn a_moved_port_is_told_by_its_notice_and_a_burst_is_one_read() {
     in_namespace(|| async {
         set_up();
         run("ip link add br1 type bridge && ip link set br1 up");
@@ -151,10 +151,9 @@ fn a_moved_port_is_seen_at_once_and_a_burst_is_one_read() {
             facts.links.iter().find(|link| link.name.to_string() == name).and_then(|link| link.master)
         };
         until(&mut updates, |facts| master(facts, "vnet0") == index(facts, "br0")).await;
-        let started = std::time::Instant::now();
+        // Without its notice it would be found 30 s later, long after `until` has given up.
         run("ip link set vnet0 master br1");
         until(&mut updates, |facts| master(facts, "vnet0") == index(facts, "br1")).await;
-        assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
         // Leaving a bridge is announced as DELLINK of family bridge: the link must still be there.
         run("ip link set vnet0 nomaster");
         until(&mut updates, |facts| master(facts, "vnet0").is_none() && index(facts, "vnet0").is_some())

@@ -53,8 +53,19 @@ fn domiflist(lab: &Lab) {
     }
 }
 
+/// With the answers of all agents; on a busy machine one may take longer than `show` waits, and is told as silent.
+fn nics_with_agents(lab: &Lab) -> Vec<Value> {
+    for _ in 0..10 {
+        let nics = show(lab, "nics");
+        if nics.iter().all(|nic| nic["agent_silent"] == false) {
+            return nics;
+        }
+    }
+    panic!("an agent never answers");
+}
+
 fn domifaddr(lab: &Lab) {
-    let nics = show(lab, "nics");
+    let nics = nics_with_agents(lab);
     for (guest, origin, source) in [
         ("centos7", "DHCP lease", "lease"),
         ("web01", "DHCP lease", "lease"),

@@ -221,6 +221,8 @@ pub(super) struct NicRow {
     next_boot: Option<String>,
     drifted: bool,
     addresses: Vec<AddressValue>,
+    /// The guest's agent, which may know more, was asked and has not answered.
+    agent_silent: bool,
     #[serde(flatten)]
     traffic: Traffic,
 }
@@ -228,7 +230,12 @@ pub(super) struct NicRow {
 impl Row for NicRow {
     fn cells(&self) -> Vec<String> {
         let address = self.addresses.first();
-        let origin = address.map_or("–", |seen| if seen.stale { "stale" } else { seen.origin });
+        let origin = match address {
+            Some(seen) if seen.stale => "stale",
+            Some(seen) => seen.origin,
+            None if self.agent_silent => "no answer of the agent yet",
+            None => "–",
+        };
         let mut cells = vec![
             escape(&self.guest).into_owned(),
             self.state.to_owned(),
@@ -268,6 +275,7 @@ pub(super) fn nics(snapshot: &Snapshot) -> Vec<NicRow> {
         next_boot: nic.next.as_ref().map(|next| words::source(&next.source)),
         drifted: nic.drifted(),
         addresses: nic.addresses.iter().map(address).collect(),
+        agent_silent: snapshot.guest(nic.id.domain).is_some_and(|guest| guest.agent_silent),
         traffic: Traffic {
             rx_bytes_per_second: nic.rate.map(|rate| rate.rx_bytes),
             tx_bytes_per_second: nic.rate.map(|rate| rate.tx_bytes),

@@ -1,15 +1,17 @@
-//! READS. Addresses that guest agents report, asked on a thread and a connection of their own: an agent
-//! that hangs blocks its call for 5 s and more, which must not hold up the inventory.
+//! READS. Addresses that guest agents report, asked on threads and a connection of their own: an agent that
+//! hangs blocks its call for 5 s and more, which must hold up neither the inventory nor the other agents.
 //!
 //! libvirt asks agents only over the writing socket, so nobody is asked where opening that one needs a
 //! right or a password.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::connection::{Access, Connection};
+use super::error::{ErrorKind, LibvirtError};
 use super::pulse::Pulse;
 use super::reader::Wake;
 use crate::model::DomainId;
@@ -18,6 +20,14 @@ use crate::source::supervise::{self, start};
 
 /// Time between two rounds over all agents.
 const ROUND: Duration = Duration::from_secs(10);
+/// One that did not answer is asked again in every so many rounds only: each time it costs libvirt a thread
+/// for 5 s.
+const SILENT_ROUND: u32 = 6;
+/// How many are asked at a time; libvirt takes 5 calls of one client.
+const ASKERS: usize = 3;
+
+/// What the agents answered. One that refuses has no addresses; one that is not in it has not answered.
+pub(super) type Answers = BTreeMap<DomainId, Vec<AgentAddress>>;
 
 /// The thread that asks, and whom it asks.
 pub(super) struct Agents {
@@ -34,10 +44,10 @@ impl Agents {
     }
 
     /// Asks the agents of these guests from now on, and at once when they are others than before. The
-    /// thread starts with the first of them.
-    pub(super) fn ask(&mut self, guests: Vec<DomainId>) {
+    /// thread starts with the first of them. Returns those who are asked: nobody without the right to.
+    pub(super) fn ask(&mut self, guests: Vec<DomainId>) -> &[DomainId] {
         if guests == self.asked || !Access::ReadWrite.is_free_of_prompts(&self.uri) {
-            return;
+            return &self.asked;
         }
         let thread = self.thread.get_or_insert_with(|| {
             let (sender, wanted) = channel();
@@ -49,46 +59,98 @@ impl Agents {
         });
         self.asked.clone_from(&guests);
         let _ = thread.send(guests);
+        &self.asked
     }
 }
 
 fn run(uri: &str, pulse: &Pulse, wanted: &Receiver<Vec<DomainId>>, wake: &Sender<Wake>) {
     let mut connection = None;
     let mut guests = Vec::new();
-    let mut answers = BTreeMap::new();
-    loop {
-        match wanted.recv_timeout(ROUND) {
-            Ok(others) => guests = wanted.try_iter().last().unwrap_or(others),
-            Err(RecvTimeoutError::Timeout) => {}
+    let heard = Heard { answers: Mutex::default(), wake: wake.clone() };
+    for number in 0_u32.. {
+        let is_new = match wanted.recv_timeout(ROUND) {
+            Ok(others) => {
+                guests = wanted.try_iter().last().unwrap_or(others);
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return,
-        }
+        };
         if pulse.is_over() {
             return;
         }
+        heard.forget_others(&guests);
         connection = connection.filter(Connection::is_alive).filter(|_| !guests.is_empty());
         if connection.is_none() && !guests.is_empty() {
             let opened = Connection::open(uri, Access::ReadWrite);
             connection = opened.inspect_err(|error| tracing::debug!("for the agents: {error}")).ok();
         }
-        let found =
-            connection.as_ref().map(|connection| round(connection, pulse, &guests)).unwrap_or_default();
-        if found != answers {
-            answers.clone_from(&found);
-            let _ = wake.send(Wake::Agents(found));
+        if let Some(connection) = &connection {
+            let everybody = is_new || number.is_multiple_of(SILENT_ROUND);
+            let round = guests.iter().filter(|id| everybody || heard.has_answered(**id));
+            ask_all(connection, pulse, &round.copied().collect::<Vec<_>>(), &heard);
         }
     }
 }
 
-/// One question to each agent; one that gives no answer has no addresses.
-fn round(
-    connection: &Connection,
-    pulse: &Pulse,
-    guests: &[DomainId],
-) -> BTreeMap<DomainId, Vec<AgentAddress>> {
-    let ask = |id: &DomainId| {
-        let answer = connection.domain(*id).and_then(|guest| guest.agent_addresses());
-        let answer = answer.inspect_err(|error| tracing::debug!("{error}")).ok()?;
-        Some((*id, answer))
+/// One question to each agent, some of them at a time.
+fn ask_all(connection: &Connection, pulse: &Pulse, guests: &[DomainId], heard: &Heard) {
+    let waiting = Mutex::new(guests.iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next().filter(|_| !pulse.is_over());
+    let asker = || {
+        while let Some(id) = next() {
+            let answer = connection.domain(*id).and_then(|guest| guest.agent_addresses());
+            heard.take(*id, answer);
+        }
     };
-    guests.iter().take_while(|_| !pulse.is_over()).filter_map(ask).collect()
+    thread::scope(|scope| {
+        for _ in 0..guests.len().min(ASKERS) {
+            scope.spawn(asker);
+        }
+    });
+}
+
+/// What came so far; every news wakes the reader.
+struct Heard {
+    answers: Mutex<Answers>,
+    wake: Sender<Wake>,
+}
+
+impl Heard {
+    fn take(&self, id: DomainId, answer: Result<Vec<AgentAddress>, LibvirtError>) {
+        let answer = match answer {
+            Ok(addresses) => Some(addresses),
+            Err(error) => {
+                tracing::debug!("{error}");
+                // Not silent, but it does not tell.
+                (error.kind == ErrorKind::Other || error.kind == ErrorKind::Unsupported).then(Vec::new)
+            }
+        };
+        self.change(|answers| match answer {
+            Some(addresses) => drop(answers.insert(id, addresses)),
+            None => drop(answers.remove(&id)),
+        });
+    }
+
+    fn forget_others(&self, guests: &[DomainId]) {
+        let guests: BTreeSet<&DomainId> = guests.iter().collect();
+        self.change(|answers| answers.retain(|id, _| guests.contains(id)));
+    }
+
+    fn has_answered(&self, id: DomainId) -> bool {
+        self.lock().contains_key(&id)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Answers)) {
+        let mut answers = self.lock();
+        let before = answers.clone();
+        change(&mut answers);
+        if *answers != before {
+            let _ = self.wake.send(Wake::Agents(answers.clone()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

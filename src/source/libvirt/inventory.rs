@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::agents::Answers;
 use super::connection::Connection;
 use super::error::{ErrorKind, LibvirtError};
 use super::objects::{GuestHandle, NetworkHandle, Scope};
@@ -11,7 +12,7 @@ use super::pulse::Pulse;
 use super::reader::Dirty;
 use crate::model::emulator::{Emulator, EmulatorKey};
 use crate::model::facts::LibvirtFacts;
-use crate::model::guest::{AgentAddress, Definition, Guest};
+use crate::model::guest::{Definition, Guest};
 use crate::model::network::{Lease, Network, NetworkDefinition, Subnet};
 use crate::model::{DomainId, NetworkId, PciNic};
 
@@ -20,7 +21,8 @@ use crate::model::{DomainId, NetworkId, PciNic};
 pub(super) struct Inventory {
     guests: BTreeMap<DomainId, Guest>,
     networks: BTreeMap<NetworkId, Network>,
-    agent_addresses: BTreeMap<DomainId, Vec<AgentAddress>>,
+    agents_asked: Vec<DomainId>,
+    agent_answers: Answers,
     emulators: BTreeMap<EmulatorKey, Emulator>,
     node_nics: Option<Vec<PciNic>>,
     published: Option<Arc<LibvirtFacts>>,
@@ -133,8 +135,13 @@ impl Inventory {
     }
 
     /// Takes what the agents answered.
-    pub(super) fn set_agent_addresses(&mut self, answers: BTreeMap<DomainId, Vec<AgentAddress>>) {
-        self.agent_addresses = answers;
+    pub(super) fn set_agent_answers(&mut self, answers: Answers) {
+        self.agent_answers = answers;
+    }
+
+    /// Takes which agents are asked at all.
+    pub(super) fn set_asked_agents(&mut self, asked: &[DomainId]) {
+        self.agents_asked = asked.to_vec();
     }
 
     /// The emulators of all guests, each once.
@@ -153,7 +160,9 @@ impl Inventory {
     pub(super) fn changed(&mut self) -> Option<Arc<LibvirtFacts>> {
         let mut guests: Vec<Guest> = self.guests.values().cloned().collect();
         for guest in guests.iter_mut().filter(|guest| guest.agent) {
-            guest.agent_addresses = self.agent_addresses.get(&guest.id).cloned().unwrap_or_default();
+            let answer = self.agent_answers.get(&guest.id);
+            guest.agent_silent = answer.is_none() && self.agents_asked.contains(&guest.id);
+            guest.agent_addresses = answer.cloned().unwrap_or_default();
         }
         guests.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let mut networks: Vec<Network> = self.networks.values().cloned().collect();
@@ -203,6 +212,7 @@ fn guest(handle: &GuestHandle, before: Option<&Guest>) -> Result<Guest, LibvirtE
         live,
         next: next.and_then(|xml| definition(handle, &xml, before_next)),
         agent,
+        agent_silent: false,
         agent_addresses: Vec::new(),
     })
 }

@@ -1,11 +1,11 @@
 //! READS. The inventory thread: one read-only connection, read again when something changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::agents::Agents;
+use super::agents::{Agents, Answers};
 use super::connection::{Access, Connection};
 use super::emulators::Emulators;
 use super::error::{ErrorKind, LibvirtError};
@@ -13,7 +13,6 @@ use super::events::Event;
 use super::inventory::Inventory;
 use super::pulse::Pulse;
 use crate::model::emulator::Emulator;
-use crate::model::guest::AgentAddress;
 use crate::model::{DomainId, NetworkId};
 use crate::source::Backoff;
 
@@ -32,7 +31,7 @@ pub(super) enum Wake {
     /// A file of libvirt's DHCP servers changed.
     Leases,
     /// The agents' answers changed.
-    Agents(BTreeMap<DomainId, Vec<AgentAddress>>),
+    Agents(Answers),
     /// What was found out about emulators.
     Emulators(Vec<Emulator>),
     /// Somebody needs the node devices.
@@ -112,7 +111,8 @@ impl Reader {
                 connection.version()?;
             } else {
                 self.inventory.read(&connection, &dirty, &self.pulse)?;
-                self.agents.ask(self.inventory.agents());
+                let asked = self.agents.ask(self.inventory.agents());
+                self.inventory.set_asked_agents(asked);
                 self.emulators.ask(self.inventory.emulators());
                 self.backoff.reset();
             }
@@ -170,7 +170,7 @@ impl Reader {
     /// Takes what is no matter of one connection.
     fn keep(&mut self, wake: Wake) {
         match wake {
-            Wake::Agents(answers) => self.inventory.set_agent_addresses(answers),
+            Wake::Agents(answers) => self.inventory.set_agent_answers(answers),
             Wake::Emulators(found) => self.inventory.add_emulators(found),
             Wake::Devices => self.node_devices = NodeDevices::Asked,
             Wake::Event(_) | Wake::Leases | Wake::Refresh => {}

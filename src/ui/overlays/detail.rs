@@ -110,7 +110,9 @@ fn nic_lines<'a>(snapshot: &Snapshot, nic: &Nic, theme: Theme, room: usize) -> L
     lines.push(Line::raw(""));
     lines.push(heading("addresses", theme));
     if nic.addresses.is_empty() {
+        let silent = snapshot.guest(nic.id.domain).is_some_and(|guest| guest.agent_silent);
         let none = match nic.device {
+            _ if silent => "  none seen: the guest's agent has not answered yet",
             Some(_) => "  none known: only the guest's agent could tell",
             None => "  none seen: no lease, no agent, no neighbour entry",
         };
