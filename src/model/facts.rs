@@ -88,7 +88,7 @@ pub struct LibvirtFacts {
     /// What the guests' emulators can do; comes a moment after the guests.
     #[serde(default)]
     pub emulators: Vec<Emulator>,
-    /// NICs among libvirt's node devices; come a moment after the guests, `None` until then.
+    /// NICs among libvirt's node devices; `None` until somebody needs them.
     #[serde(default)]
     pub node_nics: Option<Vec<PciNic>>,
 }

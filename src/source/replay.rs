@@ -120,6 +120,7 @@ pub async fn record(sources: &mut Sources, frames: usize) -> Recording {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         frames: Vec::new(),
     };
+    sources.with_devices().await;
     let first = sources.with_emulators().await;
     recording.frames.push(first.facts.clone());
     while recording.frames.len() < frames {

@@ -10,6 +10,8 @@ use crate::screen;
 const PROGRAM: &str = "536903814";
 const CLOSE: u32 = 2;
 const LIST_ALL_NODE_DEVICES: u32 = 285;
+/// Addresses from an agent, capabilities of an emulator.
+const LONG: [u32; 2] = [353, 342];
 const REGISTER: [u32; 2] = [316, 313];
 const DEREGISTER: [u32; 2] = [317, 314];
 
@@ -60,11 +62,15 @@ impl Lab {
     }
 }
 
-/// Each of them took its callbacks back and said good bye.
+/// Each of them took its callbacks back and said good bye. One without callbacks may be left in a call that hangs
+/// on a guest or an emulator.
 #[track_caller]
 fn all_closed(clients: &[Calls]) {
+    let left = |calls: &&Calls| {
+        !calls.contains(&REGISTER[0]) && calls.last().is_some_and(|call| LONG.contains(call))
+    };
     let count = |calls: &Calls, which: [u32; 2]| calls.iter().filter(|call| which.contains(call)).count();
-    for calls in clients {
+    for calls in clients.iter().filter(|calls| !left(calls)) {
         assert_eq!(calls.last(), Some(&CLOSE), "hung up: {calls:?}");
         assert_eq!(count(calls, REGISTER), count(calls, DEREGISTER), "callbacks are left: {calls:?}");
     }

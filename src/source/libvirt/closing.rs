@@ -13,21 +13,41 @@ use virt::error::Error;
 
 use crate::source::supervise::start;
 
-/// Connections of this process that are open, are being opened or are being closed.
-static OPEN: Mutex<usize> = Mutex::new(0);
-/// One of them is closed.
+/// How long a connection without callbacks is waited for. Its end harms nobody, and an agent that hangs, or an
+/// emulator that libvirt tries out, keeps it in a call for seconds.
+const MOMENT: Duration = Duration::from_millis(400);
+
+/// How many there are.
+static OPEN: Mutex<Count> = Mutex::new(Count { connections: 0, with_callbacks: 0 });
+/// One of them is closed, or its callbacks are taken back.
 static FEWER: Condvar = Condvar::new();
 
-/// Waits until all connections are closed, or until the time is over; whether they are.
-///
-/// Only waits: whoever has one lets go of it by itself.
-pub fn all_closed(within: Duration) -> bool {
-    let waited = FEWER.wait_timeout_while(open(), within, |open| *open > 0);
-    let (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
-    *open == 0
+/// Connections of this process that are open, are being opened or are being closed.
+#[derive(Debug)]
+struct Count {
+    connections: usize,
+    with_callbacks: usize,
 }
 
-fn open() -> MutexGuard<'static, usize> {
+/// Waits until all connections are closed, or until the time is over; whether they are. Those without callbacks
+/// are waited for a moment only.
+///
+/// Only waits: whoever has one lets go of it by itself.
+#[must_use]
+pub fn all_closed(within: Duration) -> bool {
+    let moment = MOMENT.min(within);
+    let open = wait_while(count(), moment, |open| open.connections > 0);
+    let open = wait_while(open, within.saturating_sub(moment), |open| open.with_callbacks > 0);
+    open.connections == 0
+}
+
+type Counting = MutexGuard<'static, Count>;
+
+fn wait_while(open: Counting, within: Duration, so: impl Fn(&Count) -> bool) -> Counting {
+    FEWER.wait_timeout_while(open, within, |open| so(open)).unwrap_or_else(PoisonError::into_inner).0
+}
+
+fn count() -> Counting {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -37,14 +57,32 @@ struct Counted;
 
 impl Counted {
     fn new() -> Self {
-        *open() += 1;
+        count().connections += 1;
         Self
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        *open() -= 1;
+        count().connections -= 1;
+        FEWER.notify_all();
+    }
+}
+
+/// A connection has callbacks in the daemon for as long as this lives.
+#[derive(Debug)]
+pub(super) struct WithCallbacks;
+
+impl WithCallbacks {
+    pub(super) fn new() -> Self {
+        count().with_callbacks += 1;
+        Self
+    }
+}
+
+impl Drop for WithCallbacks {
+    fn drop(&mut self) {
+        count().with_callbacks -= 1;
         FEWER.notify_all();
     }
 }

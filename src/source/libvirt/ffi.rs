@@ -18,7 +18,7 @@ use virt::error::Error;
 use virt::network::Network;
 use virt::sys;
 
-use super::closing::Open;
+use super::closing::{Open, WithCallbacks};
 use super::events::{CloseReason, Event, Sink};
 use crate::model::{DomainId, NetworkId};
 
@@ -150,12 +150,14 @@ pub(super) struct Registrations {
     domain: Vec<c_int>,
     network: Vec<c_int>,
     close: bool,
+    _told: WithCallbacks,
 }
 
 impl Registrations {
     /// Registers for everything in [`Event`]. A driver that lacks one of the events gives the others.
     pub(super) fn new(open: Arc<Open>, sink: &Shared) -> Self {
-        let mut all = Self { open, domain: Vec::new(), network: Vec::new(), close: false };
+        let mut all =
+            Self { open, domain: Vec::new(), network: Vec::new(), close: false, _told: WithCallbacks::new() };
         // SAFETY: libvirt calls each callback with the signature that belongs to its event id; these
         // casts are how libvirt means it (VIR_DOMAIN_EVENT_CALLBACK).
         let domain_events: [(u32, DomainCallback); 5] = unsafe {
