@@ -3,7 +3,6 @@
 use color_eyre::eyre::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
-use similar::ChangeTag;
 
 use super::{complain, print};
 use crate::change::new_guest::GuestPlan;
@@ -15,17 +14,19 @@ use crate::ui::text::escape;
 pub(super) fn plan(plan: &Plan) -> String {
     let mut out = format!("{} {}: {}\n", escape(&plan.guest), plan.nic.mac, escape(&plan.title));
     out.push_str(&meaning(&plan.consequences, &plan.steps));
-    let same =
-        plan.live.as_ref().zip(plan.next.as_ref()).is_some_and(|(live, next)| diff(live) == diff(next));
-    if let Some(live) = &plan.live {
-        out.push_str(if same { "definition, live and next boot\n" } else { "definition, live\n" });
-        out.push_str(&diff(live));
-    }
-    if let (Some(next), false) = (&plan.next, same) {
-        out.push_str("definition, next boot\n");
-        out.push_str(&diff(next));
+    let [live, next] =
+        [&plan.live, &plan.next].map(|edit| edit.as_ref().map(diff).filter(|diff| !diff.is_empty()));
+    if live == next {
+        out.push_str(&definition("live and next boot", live.as_deref()));
+    } else {
+        out.push_str(&definition("live", live.as_deref()));
+        out.push_str(&definition("next boot", next.as_deref()));
     }
     out + &by_hand(&plan.commands)
+}
+
+fn definition(of: &str, diff: Option<&str>) -> String {
+    diff.map(|diff| format!("definition, {of}\n{diff}")).unwrap_or_default()
 }
 
 /// The preview of a guest's start, shutdown, …
@@ -63,12 +64,11 @@ pub(super) fn by_hand(commands: &[String]) -> String {
     out
 }
 
-/// The lines that change, with `-` and `+`.
+/// The lines that change in meaning, with `-` and `+`.
 pub(super) fn diff(edit: &Edit) -> String {
     let mut out = String::new();
     for (tag, line) in diff::changed(edit) {
-        let sign = if tag == ChangeTag::Delete { '-' } else { '+' };
-        out.push_str(&format!("  {sign} {}\n", escape(&line)));
+        out.push_str(&format!("  {tag} {}\n", escape(&line)));
     }
     out
 }

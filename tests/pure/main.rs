@@ -5,6 +5,7 @@ mod collector;
 mod definitions;
 mod device;
 mod device_tree;
+mod diff;
 mod doctor;
 mod firewall;
 mod guest_form;
