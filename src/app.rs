@@ -51,7 +51,7 @@ pub enum Event {
     Undo(Box<Result<Job, Refusal>>),
     /// A change that was wanted is planned, with all that was found out for it.
     Planned(Box<Result<Job, Refusal>>),
-    /// The change of a bridge that is under way, whoever began it; `None` when there is none.
+    /// How the last change of a bridge stands, whoever began it; `None` when there was none.
     Waiting(Option<Box<waiting::Waiting>>),
     /// What asking for real found for a NIC, or why nothing could be asked.
     Probed(crate::model::NicId, Result<Vec<crate::path::probe::Probed>, String>),

@@ -15,6 +15,7 @@ use super::path::PathView;
 use super::rows::{self, RowId};
 use super::waiting::Waiting;
 use crate::app::{Action, Context};
+use crate::change::bridge::record::Progress;
 use crate::change::{Bounce, Outcome};
 use crate::doctor::{Subject, Watch};
 use crate::model::{NicId, Snapshot, Timestamp};
@@ -220,15 +221,27 @@ impl Overlay {
 pub struct ChangeRun {
     /// What is done.
     pub job: Job,
+    /// When it was begun.
+    pub begun: Timestamp,
     /// Each step and how it stands.
     pub steps: Vec<JobStep>,
     /// How it ended; `None` while it runs.
     pub outcome: Option<Outcome>,
     /// What the program that does it says; `None` where no program does it.
     pub output: Option<Output>,
+    /// How far a bridge's change has come by its record, which goes on after the proof: it waits to be kept.
+    pub record: Option<Progress>,
 }
 
 impl ChangeRun {
+    /// Takes in what the record of a bridge's change says, if it is this one's.
+    pub(super) fn follow(&mut self, now: &Waiting) {
+        let is_this = matches!(&self.job, Job::Bridge(job) if job.plan.title == now.title);
+        if is_this && now.begun >= self.begun {
+            self.record = Some(now.progress.clone());
+        }
+    }
+
     /// It has ended, and `u` takes back what it has done.
     #[must_use]
     pub fn can_be_undone(&self) -> bool {
@@ -370,11 +383,20 @@ impl App {
         self.overlays.last().map_or(Context::Panes, Overlay::context)
     }
 
-    /// Whether the key of this action does something here and now.
+    /// Whether the key of this action does something here and now: what is refused can neither be done nor
+    /// looked at.
     #[must_use]
     pub fn offers(&self, context: Context, action: Action) -> bool {
+        let planned = match self.overlays.last() {
+            Some(Overlay::Form(form)) => Some(&form.planned),
+            Some(Overlay::Switch(form)) => Some(&form.planned),
+            _ => None,
+        };
         match (context, action) {
             (Context::Steps, Action::Undo) => self.change.as_ref().is_some_and(ChangeRun::can_be_undone),
+            (Context::Form | Context::Switch, Action::Apply | Action::Diff | Action::Commands) => {
+                planned.is_none_or(Result::is_ok)
+            }
             _ => true,
         }
     }

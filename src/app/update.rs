@@ -63,7 +63,12 @@ fn on_event(app: &mut App, event: Event) -> Vec<Effect> {
             Ok(job) => ask(app, job.kind(), job),
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
-        Event::Waiting(waiting) => app.waiting = waiting,
+        Event::Waiting(waiting) => {
+            if let (Some(change), Some(now)) = (&mut app.change, &waiting) {
+                change.follow(now);
+            }
+            app.waiting = waiting.filter(|waiting| waiting.is_under_way());
+        }
         Event::Probed(nic, found) => path::probed(app, nic, found),
         Event::Said(said) => {
             let size = app.size;
@@ -118,6 +123,9 @@ fn on_outcome(app: &mut App, outcome: Outcome) -> Vec<Effect> {
     let what = change.job.title();
     let sentence = match &outcome {
         Outcome::Verified { address: Some(address) } => format!("verified: {what}, {address}"),
+        Outcome::Verified { .. } if matches!(change.job, Job::Bridge(_)) => {
+            format!("seen to work, and waits to be kept (K; c shows it): {what}")
+        }
         Outcome::Verified { address: None } => format!("verified: {what}"),
         Outcome::Reverted { why } => format!("put back as it was: {what}: {why}"),
         Outcome::Refused(refusal) => format!("nothing was changed: {refusal}"),
@@ -279,6 +287,10 @@ fn on_panes(app: &mut App, action: Action) -> Vec<Effect> {
                 Mouse::Off => Mouse::On,
                 Mouse::On => Mouse::Off,
             };
+            app.say(match app.mouse {
+                Mouse::On => "mouse wheel on; to copy, hold Shift",
+                Mouse::Off => "mouse left to the terminal: copying works",
+            });
             return vec![Effect::Mouse(app.mouse)];
         }
         _ => {}
@@ -429,10 +441,17 @@ pub(super) fn start(app: &mut App, job: Job) -> Vec<Effect> {
         return vec![effect];
     }
     let output = matches!(job, Job::Guest(_)).then(Output::default);
-    app.change = Some(ChangeRun { job: job.clone(), steps: job.steps(), outcome: None, output });
+    app.change = Some(ChangeRun {
+        job: job.clone(),
+        begun: app.now,
+        steps: job.steps(),
+        outcome: None,
+        output,
+        record: None,
+    });
     if !matches!(app.overlays.last(), Some(Overlay::Steps { .. })) {
         app.overlays.push(Overlay::Steps { scroll: 0 });
     }
-    tracing::info!(change = %escape(&job.title()), "begins");
+    tracing::info!("begun: {}", escape(&job.title()));
     vec![Effect::Apply(Box::new(job))]
 }

@@ -15,22 +15,30 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Of a record; `None` when the change has come to its end.
+    /// Of a record.
     #[must_use]
-    pub fn of(record: &Record) -> Option<Self> {
-        (!record.progress.is_final()).then(|| Self {
-            begun: record.begun,
-            title: record.plan.title.clone(),
-            progress: record.progress.clone(),
-        })
+    pub fn of(record: &Record) -> Self {
+        Self { begun: record.begun, title: record.plan.title.clone(), progress: record.progress.clone() }
+    }
+
+    /// It has not come to its end.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        !self.progress.is_final()
     }
 
     /// Seconds until everything is put back.
     #[must_use]
     pub fn seconds(&self, now: Timestamp) -> Option<u64> {
-        match self.progress {
-            Progress::Waiting { until, .. } => Some(until.millis_since(now).div_ceil(1_000)),
-            _ => None,
-        }
+        seconds(&self.progress, now)
+    }
+}
+
+/// Seconds until a change is put back, while it waits to be kept.
+#[must_use]
+pub fn seconds(progress: &Progress, now: Timestamp) -> Option<u64> {
+    match progress {
+        Progress::Waiting { until, .. } => Some(until.millis_since(now).div_ceil(1_000)),
+        _ => None,
     }
 }

@@ -78,13 +78,17 @@ pub(super) async fn watch(events: UnboundedSender<Event>) {
     let mut last: Option<Waiting> = None;
     loop {
         let record = tokio::task::spawn_blocking(|| Records::host().read()).await.unwrap_or_default();
-        let now = record.as_ref().and_then(Waiting::of);
+        let now = record.as_ref().map(Waiting::of);
         if now != last {
             let _ = events.send(Event::Waiting(now.clone().map(Box::new)));
             match (&now, record) {
-                (None, Some(record)) => drop(events.send(Event::Message(course::words(&record)))),
-                (Some(now), _) if last.as_ref().is_none_or(|last| last.begun != now.begun) => {
-                    look_after(events.clone());
+                (Some(now), _) if now.is_under_way() => {
+                    if last.as_ref().is_none_or(|last| last.begun != now.begun) {
+                        look_after(events.clone());
+                    }
+                }
+                (_, Some(record)) if last.as_ref().is_some_and(Waiting::is_under_way) => {
+                    let _ = events.send(Event::Message(course::words(&record)));
                 }
                 _ => {}
             }

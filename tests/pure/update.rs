@@ -262,9 +262,21 @@ fn keys_that_concern_the_terminal_are_effects() {
         &[
             ("NICs: centos7 vnet0", "Ctrl-l", "NICs: centos7 vnet0 ! Repaint"),
             ("NICs: centos7 vnet0", "Ctrl-z", "NICs: centos7 vnet0 ! Suspend"),
-            ("NICs: centos7 vnet0", "M", "NICs: centos7 vnet0 ! Mouse(On)"),
-            ("NICs: centos7 vnet0", "M", "NICs: centos7 vnet0 ! Mouse(Off)"),
-            ("NICs: centos7 vnet0", "r", "NICs: centos7 vnet0 \"reading everything again\" ! Refresh"),
+            (
+                "NICs: centos7 vnet0",
+                "M",
+                "NICs: centos7 vnet0 \"mouse wheel on; to copy, hold Shift\" ! Mouse(On)",
+            ),
+            (
+                "NICs: centos7 vnet0 \"mouse wheel on; to copy, hold Shift\"",
+                "M",
+                "NICs: centos7 vnet0 \"mouse left to the terminal: copying works\" ! Mouse(Off)",
+            ),
+            (
+                "NICs: centos7 vnet0 \"mouse left to the terminal: copying works\"",
+                "r",
+                "NICs: centos7 vnet0 \"reading everything again\" ! Refresh",
+            ),
             ("NICs: centos7 vnet0 \"reading everything again\"", "u", "NICs: centos7 vnet0 ! PlanUndo"),
             ("NICs: centos7 vnet0", "Space", "NICs: centos7 vnet0 frozen"),
             ("NICs: centos7 vnet0 frozen", "Space", "NICs: centos7 vnet0"),

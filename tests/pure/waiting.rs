@@ -7,9 +7,10 @@ use std::sync::Arc;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use virt_net::app::forms::Value;
-use virt_net::app::job::Draft;
+use virt_net::app::job::{BridgeJob, Draft};
 use virt_net::app::waiting::Waiting;
 use virt_net::app::{App, Code, Effect, Event, Job, Key, Overlay, update};
+use virt_net::change::Outcome;
 use virt_net::change::bridge::BridgeWant;
 use virt_net::change::bridge::record::{Answer, Progress};
 use virt_net::model::facts::Recording;
@@ -28,8 +29,12 @@ fn app() -> App {
 }
 
 fn waits(app: &mut App, progress: Progress) {
+    stands(app, Timestamp(7), progress);
+}
+
+fn stands(app: &mut App, begun: Timestamp, progress: Progress) {
     let title = "make bridge br7 over eth0".to_owned();
-    let waiting = Waiting { begun: Timestamp(7), title, progress };
+    let waiting = Waiting { begun, title, progress };
     assert_eq!(update(app, Event::Waiting(Some(Box::new(waiting)))), []);
 }
 
@@ -104,19 +109,63 @@ fn in_a_form_letters_are_text_and_control_keeps() {
     assert!(screen(&app, 120, 40)[1].contains("Ctrl-k keep  Ctrl-r put back now"));
 }
 
+/// Fills the form of a bridge br7 over eth0 in; what its plan asks for.
+fn wanted(app: &mut App) -> BridgeJob {
+    press(app, "b");
+    for _ in 0..6 {
+        update(app, Event::Key(Key::plain(Code::Backspace)));
+    }
+    update(app, Event::Paste("br7\n".to_owned()));
+    let Some(Effect::PlanBridge(job)) = press(app, "Enter").pop() else { panic!("no plan") };
+    *job
+}
+
+/// The box of the change after it was seen to work.
+fn worked() -> App {
+    let mut app = app();
+    let ready = BridgeJob { draft: Draft::No, ..wanted(&mut app) };
+    update(&mut app, Event::Planned(Box::new(Ok(Job::from(ready)))));
+    press(&mut app, "Enter");
+    update(&mut app, Event::Outcome(Box::new(Outcome::Verified { address: None })));
+    app
+}
+
+fn shows(app: &App, text: &str) {
+    let lines = screen(app, 120, 40).join("\n");
+    assert!(lines.contains(text), "{text}\n{lines}");
+}
+
+#[test]
+fn the_box_of_the_change_says_that_it_waits_and_how_that_ended() {
+    let mut app = worked();
+    shows(&app, "◐ seen to work, and waits to be kept");
+    // An earlier one of the same name is not this one.
+    let why = "nobody confirmed it in time".to_owned();
+    stands(&mut app, Timestamp(7), Progress::RolledBack { why: why.clone() });
+    shows(&app, "◐ seen to work, and waits to be kept");
+    stands(&mut app, NOW, done());
+    shows(&app, "K keeps it, R puts everything back; else it is taken back in 37 s");
+    stands(&mut app, NOW, Progress::Confirmed);
+    shows(&app, "kept until the next boot");
+    assert!(app.waiting.is_none());
+    let mut app = worked();
+    stands(&mut app, NOW, Progress::RollingBack { why: why.clone(), done: 0, doing: String::new() });
+    shows(&app, "◐ being taken back, because");
+    stands(&mut app, NOW, Progress::RolledBack { why: why.clone() });
+    press(&mut app, "Esc");
+    press(&mut app, "c");
+    shows(&app, "▲ taken back, because");
+    shows(&app, &why);
+}
+
 #[test]
 fn the_form_asks_for_the_owner_before_anything_is_done() {
     let mut app = app();
-    press(&mut app, "b");
-    for _ in 0..6 {
-        update(&mut app, Event::Key(Key::plain(Code::Backspace)));
-    }
-    update(&mut app, Event::Paste("br7\n".to_owned()));
-    let Some(Effect::PlanBridge(job)) = press(&mut app, "Enter").pop() else { panic!("no plan") };
+    let job = wanted(&mut app);
     let BridgeWant::Create { bridge, port, .. } = &job.want else { panic!("{:?}", job.want) };
     assert_eq!((bridge.to_string(), port.to_string()), ("br7".to_owned(), "eth0".to_owned()));
     assert!(app.change.is_none(), "nothing is begun by a draft");
-    let mut ready = *job;
+    let mut ready = job;
     ready.draft = Draft::No;
     update(&mut app, Event::Planned(Box::new(Ok(Job::from(ready)))));
     assert!(matches!(app.overlays.last(), Some(Overlay::Confirm { .. })));

@@ -93,15 +93,21 @@ pub fn unanswerable(record: Option<&Record>, answer: Answer) -> Option<&'static 
     }
 }
 
+/// For how long a change is kept.
+#[must_use]
+pub fn kept(plan: &BridgePlan) -> String {
+    match plan.backend {
+        Some(backend) => format!("kept, also at the next boot ({backend})"),
+        None => "kept until the next boot".to_owned(),
+    }
+}
+
 /// A change and how it stands, in one line; the plan's text may be hostile.
 #[must_use]
 pub fn words(record: &Record) -> String {
     let title = &record.plan.title;
     match &record.progress {
-        Progress::Confirmed => match record.plan.backend {
-            Some(backend) => format!("kept, also at the next boot ({backend}): {title}"),
-            None => format!("kept until the next boot: {title}"),
-        },
+        Progress::Confirmed => format!("{}: {title}", kept(&record.plan)),
         Progress::RolledBack { why } => {
             format!("taken back: {title}: {why}; the old state is seen in the kernel")
         }

@@ -32,7 +32,7 @@ pub(super) fn draw(
     frame: &mut Frame<'_>,
 ) {
     let (columns, visible) = (room(app.size), rows(app.size));
-    let steps::Text { lines, ending, .. } = steps::text(change, theme, columns);
+    let steps::Text { lines, ending, .. } = steps::text(change, app.now, theme, columns);
     let head: Vec<Line<'_>> = lines.into_iter().chain(ending).collect();
     let wanted = u16::try_from(head.len() + visible + 3).unwrap_or(u16::MAX);
     let inner = frame_box(" Change ", area.width.min(106), wanted, theme, area, frame);

@@ -9,7 +9,11 @@ use ratatui::text::{Line, Span};
 
 use crate::app::job::{Job, JobStep};
 use crate::app::state::ChangeRun;
+use crate::app::waiting::seconds;
+use crate::change::bridge::course;
+use crate::change::bridge::record::Progress;
 use crate::change::{Outcome, StepState};
+use crate::model::Timestamp;
 use crate::ui::text::{escape, fit, truncate, wrap};
 use crate::ui::theme::{Role, Theme};
 
@@ -23,7 +27,7 @@ pub(super) struct Text<'a> {
     pub(super) under_way: usize,
 }
 
-pub(super) fn text<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Text<'a> {
+pub(super) fn text<'a>(change: &ChangeRun, now: Timestamp, theme: Theme, room: usize) -> Text<'a> {
     let mut in_sight = 0;
     let title = format!(" {}", escape(&change.job.title()));
     let mut lines =
@@ -61,11 +65,11 @@ pub(super) fn text<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Text<'a
             ]));
         }
     }
-    let ending = [Line::raw("")].into_iter().chain(ending(change, theme, room)).collect();
+    let ending = [Line::raw("")].into_iter().chain(ending(change, now, theme, room)).collect();
     Text { lines, ending, under_way: in_sight }
 }
 
-fn ending<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
+fn ending<'a>(change: &ChangeRun, now: Timestamp, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let more = |text: &str| -> Vec<Line<'a>> {
         let lines = wrap(&escape(text), room.saturating_sub(3));
         lines.into_iter().map(|line| Line::raw(format!("   {line}"))).collect()
@@ -75,6 +79,10 @@ fn ending<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
             (Role::Dim, " running; S stops it, Esc closes this and it goes on", Vec::new())
         }
         None => (Role::Dim, " running; Esc closes this, the change goes on", Vec::new()),
+        Some(Outcome::Verified { .. }) if matches!(change.job, Job::Bridge(_)) => {
+            let (role, head, rest) = beyond_proof(change, now);
+            (role, head, rest.iter().flat_map(|text| more(text)).collect())
+        }
         Some(Outcome::Verified { .. }) if change.job.can_be_undone() => {
             (Role::Good, " ✔ verified by the kernel; u takes it back", Vec::new())
         }
@@ -100,6 +108,39 @@ fn ending<'a>(change: &ChangeRun, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let mut lines = vec![Line::styled(head, theme.style(role))];
     lines.extend(rest);
     lines
+}
+
+/// How a bridge's change stands that was seen to work: it ends only when it is kept or taken back.
+fn beyond_proof(change: &ChangeRun, now: Timestamp) -> (Role, &'static str, Vec<String>) {
+    const KEYS: &str = "K keeps it, R puts everything back";
+    match &change.record {
+        Some(progress @ Progress::Waiting { .. }) => {
+            let seconds = seconds(progress, now).unwrap_or_default();
+            let text = format!("{KEYS}; else it is taken back in {seconds} s");
+            (Role::Warn, " ◐ seen to work, and waits to be kept", vec![text])
+        }
+        Some(Progress::Keeping) => (Role::Warn, " ◐ being kept", Vec::new()),
+        Some(Progress::Confirmed) => {
+            let kept = match &change.job {
+                Job::Bridge(job) => vec![course::kept(&job.plan)],
+                _ => Vec::new(),
+            };
+            (Role::Good, " ✔ verified", kept)
+        }
+        Some(Progress::RollingBack { why, .. }) => {
+            (Role::Warn, " ◐ being taken back, because", vec![why.clone()])
+        }
+        Some(Progress::RolledBack { why }) => {
+            let seen = "the old state is seen in the kernel".to_owned();
+            (Role::Warn, " ▲ taken back, because", vec![why.clone(), seen])
+        }
+        Some(Progress::Failed { known }) => {
+            (Role::Bad, " ✖ failed, and not taken back whole", vec![known.clone()])
+        }
+        Some(Progress::Prepared | Progress::Applying { .. }) | None => {
+            (Role::Warn, " ◐ seen to work, and waits to be kept", vec![KEYS.to_owned()])
+        }
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown in tenths of a second")]
