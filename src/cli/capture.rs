@@ -54,7 +54,7 @@ pub(super) async fn run(args: &CaptureArgs, options: &SourceOptions) -> Result<E
     }
     let mut sources = source::start(options)?;
     let snapshot = sources.settled(Duration::from_secs(10)).await;
-    let id = match select::nic(&snapshot, &args.vm, args.nic.as_deref()) {
+    let id = match select::nic(&snapshot, "capture", &args.vm, args.nic.as_deref()) {
         Selection::Found(id) => id,
         Selection::Unknown(sentence) => {
             complain(&sentence);

@@ -132,22 +132,28 @@ pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitS
         complain(&sentence);
         return Ok(ExitStatus::Refused);
     }
-    let one = |one: &OneNic, make: &dyn Fn(NicId, When) -> Result<Plan, Refusal>| {
-        plan(&snapshot, &one.nic, |id| make(id, switch::when(one.next_boot)))
+    let one = |word: &str, one: &OneNic, make: &dyn Fn(NicId, When) -> Result<Plan, Refusal>| {
+        plan(&snapshot, word, &one.nic, |id| make(id, switch::when(one.next_boot)))
     };
     let (planned, consent) = match &args.action {
         Action::Devices(args) => return devices::show(&snapshot, args),
-        Action::Up(up) => (one(up, &|id, when| nic::link(&snapshot, id, LinkState::Up, when)), &up.consent),
-        Action::Down(down) => {
-            (one(down, &|id, when| nic::link(&snapshot, id, LinkState::Down, when)), &down.consent)
+        Action::Up(up) => {
+            (one("up", up, &|id, when| nic::link(&snapshot, id, LinkState::Up, when)), &up.consent)
         }
-        Action::Remove(gone) => (one(gone, &|id, when| nic::remove(&snapshot, id, when)), &gone.consent),
-        Action::Reseat(tap) => (plan(&snapshot, &tap.nic, |id| nic::reseat(&snapshot, id)), &tap.consent),
+        Action::Down(down) => {
+            (one("down", down, &|id, when| nic::link(&snapshot, id, LinkState::Down, when)), &down.consent)
+        }
+        Action::Remove(gone) => {
+            (one("remove", gone, &|id, when| nic::remove(&snapshot, id, when)), &gone.consent)
+        }
+        Action::Reseat(tap) => {
+            (plan(&snapshot, "reseat", &tap.nic, |id| nic::reseat(&snapshot, id)), &tap.consent)
+        }
         Action::Apply(now) => {
-            (plan(&snapshot, &now.nic, |id| nic::apply_pending(&snapshot, id)), &now.consent)
+            (plan(&snapshot, "apply", &now.nic, |id| nic::apply_pending(&snapshot, id)), &now.consent)
         }
         Action::Discard(next) => {
-            (plan(&snapshot, &next.nic, |id| nic::discard_pending(&snapshot, id)), &next.consent)
+            (plan(&snapshot, "discard", &next.nic, |id| nic::discard_pending(&snapshot, id)), &next.consent)
         }
         Action::Add(new) => (add(&snapshot, new, switch::when(new.next_boot)), &new.consent),
         Action::Attach(new) => (assign(&snapshot, new), &new.consent),
@@ -168,8 +174,13 @@ pub(super) async fn run(args: &NicArgs, options: &SourceOptions) -> Result<ExitS
 /// A plan, a refusal, or a sentence about a word that means nothing here.
 type Planned = Result<Result<Plan, Refusal>, String>;
 
-fn plan(snapshot: &Snapshot, which: &Which, make: impl FnOnce(NicId) -> Result<Plan, Refusal>) -> Planned {
-    match select::nic(snapshot, &which.vm, which.nic.as_deref()) {
+fn plan(
+    snapshot: &Snapshot,
+    word: &str,
+    which: &Which,
+    make: impl FnOnce(NicId) -> Result<Plan, Refusal>,
+) -> Planned {
+    match select::nic(snapshot, &format!("nic {word}"), &which.vm, which.nic.as_deref()) {
         Selection::Found(id) => Ok(make(id)),
         Selection::Unknown(sentence) => Err(sentence),
     }

@@ -43,7 +43,7 @@ pub struct PathArgs {
 
 pub(super) async fn run(args: &PathArgs, options: &SourceOptions) -> Result<ExitStatus> {
     let snapshot = read(options).await?;
-    let id = match select::nic(&snapshot, &args.vm, args.nic.as_deref()) {
+    let id = match select::nic(&snapshot, "path", &args.vm, args.nic.as_deref()) {
         Selection::Found(id) => id,
         Selection::Unknown(sentence) => {
             complain(&sentence);

@@ -34,7 +34,7 @@ pub(super) async fn run(args: &ProbeArgs, options: &SourceOptions) -> Result<Exi
         return Ok(ExitStatus::Usage);
     }
     let snapshot = path::read(options).await?;
-    let id = match select::nic(&snapshot, &args.vm, args.nic.as_deref()) {
+    let id = match select::nic(&snapshot, "probe", &args.vm, args.nic.as_deref()) {
         Selection::Found(id) => id,
         Selection::Unknown(sentence) => {
             complain(&sentence);

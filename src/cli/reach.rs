@@ -42,7 +42,7 @@ pub(super) async fn run(args: &ReachArgs, options: &SourceOptions) -> Result<Exi
                 return Ok(ExitStatus::Usage);
             }
         },
-        (Some(vm), nic) => match select::nic(&snapshot, vm, nic.as_deref()) {
+        (Some(vm), nic) => match select::nic(&snapshot, "reach", vm, nic.as_deref()) {
             Selection::Found(id) => vec![id],
             Selection::Unknown(sentence) => {
                 complain(&sentence);

@@ -1,6 +1,7 @@
 //! PURE. Finds what a word on the command line means; an unknown one gets one sentence with the nearest.
 
 use crate::change::Target;
+use crate::change::target::quote;
 use crate::model::{Guest, IfName, Mac, Nic, NicId, Snapshot};
 use crate::ui::text::escape;
 
@@ -20,8 +21,9 @@ pub(super) fn guest<'a>(snapshot: &'a Snapshot, vm: &str) -> Result<&'a Guest, S
     })
 }
 
-/// The NIC that a guest's name or UUID and a MAC, link name or position mean.
-pub(super) fn nic(snapshot: &Snapshot, vm: &str, nic: Option<&str>) -> Selection {
+/// The NIC that a guest's name or UUID and a MAC, link name or position mean; `command` is whose arguments
+/// these are, for an example.
+pub(super) fn nic(snapshot: &Snapshot, command: &str, vm: &str, nic: Option<&str>) -> Selection {
     let guest = match self::guest(snapshot, vm) {
         Ok(guest) => guest,
         Err(sentence) => return Selection::Unknown(sentence),
@@ -41,13 +43,20 @@ pub(super) fn nic(snapshot: &Snapshot, vm: &str, nic: Option<&str>) -> Selection
             escape(word),
             described.join(", ")
         )),
-        (_, None) => {
-            Selection::Unknown(format!("guest {name} has several NICs, say which: {}", described.join(", ")))
+        ([first, ..], None) => {
+            let which = first.link_name.map_or_else(|| first.position.to_string(), |link| link.to_string());
+            Selection::Unknown(format!(
+                "guest {name} has several NICs: {}; say which, as in: virt-net {command} {} {which}",
+                described.join(", "),
+                escape(&quote(&guest.name)),
+            ))
         }
-        (_, Some(word)) => Selection::Unknown(format!(
-            "{} means several NICs of guest {name}, say which by position: {}",
+        ([first, ..], Some(word)) => Selection::Unknown(format!(
+            "{} means several NICs of guest {name}: {}; say which by its position, as in: virt-net {command} {} {}",
             escape(word),
-            described.join(", ")
+            described.join(", "),
+            escape(&quote(&guest.name)),
+            first.position,
         )),
     }
 }
@@ -112,5 +121,5 @@ fn unknown(kind: &str, word: &str, names: &[&str]) -> String {
     } else {
         format!("{label}: {}", listed.join(", "))
     };
-    format!("there is no {kind} {}; {rest}; nothing was changed", escape(word))
+    format!("there is no {kind} {}; {rest}", escape(word))
 }

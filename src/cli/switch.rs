@@ -98,7 +98,7 @@ pub(super) async fn run(args: &SwitchArgs, options: &SourceOptions) -> Result<Ex
         complain(&refusal);
         return Ok(ExitStatus::Refused);
     }
-    let id = match select::nic(&snapshot, &args.vm, args.nic.as_deref()) {
+    let id = match select::nic(&snapshot, "switch", &args.vm, args.nic.as_deref()) {
         Selection::Found(id) => id,
         Selection::Unknown(sentence) => {
             complain(&sentence);
