@@ -53,11 +53,24 @@ fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
                  soon as one of these knows it: the guest's agent, the host's neighbour table (after a packet between host \
                  and guest; never for a macvtap on the host's own link), or a DHCP or ARP packet seen on the wire.",
             )
-            .fix(Fix::by_hand(
-                "run the guest agent in the guest, or look at its console",
-                [format!("virsh qemu-agent-command {vm} '{{\"execute\":\"guest-ping\"}}'   # answers when the agent runs"), format!("virsh console {vm}")],
-            )),
+            .fix(Fix::by_hand("ask the guest itself, at its console", [format!("virt-net console {vm}   # there: ip address")]))
+            .fix(if channel { run_agent(&vm) } else { add_channel(&vm) }),
     )
+}
+
+fn run_agent(vm: &str) -> Fix {
+    let ping =
+        format!("virsh qemu-agent-command {vm} '{{\"execute\":\"guest-ping\"}}'   # answers when it runs");
+    Fix::by_hand("run the guest agent in the guest (package qemu-guest-agent)", [ping])
+}
+
+/// Without a channel the agent has nobody to talk to.
+fn add_channel(vm: &str) -> Fix {
+    let element =
+        "<channel type=\"unix\"><target type=\"virtio\" name=\"org.qemu.guest_agent.0\"/></channel>";
+    let attach = format!("echo '{element}' | virsh attach-device {vm} /dev/stdin --config");
+    let restart = format!("virt-net guest shutdown {vm} && virt-net guest start {vm}");
+    Fix::by_hand("give it a channel for the guest agent, and run the agent in it", [attach, restart])
 }
 
 fn nic_has_channel(snapshot: &Snapshot, nic: &Nic) -> bool {

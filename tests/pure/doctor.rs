@@ -715,6 +715,31 @@ fn every_check_is_tested() {
     }
 }
 
+/// An agent that has no channel cannot be asked.
+#[test]
+fn the_way_to_an_unknown_address_fits_the_evidence() {
+    let commands = |channel: bool| {
+        let mut facts = host();
+        switch_centos7(&mut facts, "<source bridge='virbr1'/>", "virbr1");
+        network(&mut facts, "default", |network| network.leases.clear());
+        for guest in &mut Arc::make_mut(&mut facts.libvirt).guests {
+            for definition in guest.live.iter_mut().chain(&mut guest.next) {
+                definition.machine.agent_channel = channel;
+            }
+        }
+        let report = checked(&facts);
+        assert_eq!(ids(&report), ["guest-ip-unknown"]);
+        let fixes = report.findings[0].fixes.iter();
+        fixes.flat_map(|fix| fix.commands.clone()).collect::<Vec<_>>().join("\n")
+    };
+    let (with, without) = (commands(true), commands(false));
+    assert!(with.contains("qemu-agent-command centos7") && !with.contains("attach-device"), "{with}");
+    assert!(without.contains("attach-device centos7") && !without.contains("agent-command"), "{without}");
+    for text in [with, without] {
+        assert!(text.starts_with("virt-net console centos7"), "{text}");
+    }
+}
+
 /// What is done to a host's facts.
 type Change = fn(&mut Facts);
 
