@@ -29,7 +29,7 @@ use crate::doctor::Severity;
 use crate::model::{Snapshot, SourceState, Timestamp};
 
 use self::glyphs::Glyphs;
-use self::text::{escape, span, truncate, width};
+use self::text::{escape, span, truncate, width, wrap};
 use self::theme::{Role, Theme};
 
 /// Below this nothing sensible fits.
@@ -46,14 +46,20 @@ pub fn draw(app: &App, theme: Theme, glyphs: Glyphs, frame: &mut Frame<'_>) {
         Paragraph::new(text).render(area, frame.buffer_mut());
     } else {
         let banner = u16::from(app.waiting.is_some());
-        let rows =
-            [Constraint::Length(1), Constraint::Length(banner), Constraint::Fill(1), Constraint::Length(1)];
+        let said = said(app, area);
+        let footer = u16::try_from(said.len()).unwrap_or(1).max(1);
+        let rows = [
+            Constraint::Length(1),
+            Constraint::Length(banner),
+            Constraint::Fill(1),
+            Constraint::Length(footer),
+        ];
         let [header, banner, body, footer] = Layout::vertical(rows).areas(area);
         draw_header(app, theme, header, frame);
         banner::draw(app, theme, banner, frame);
         draw_body(app, theme, body, frame);
         overlays::draw(app, theme, body, frame);
-        draw_footer(app, theme, footer, frame);
+        draw_footer(app, said, theme, footer, frame);
     }
     if glyphs == Glyphs::Ascii {
         glyphs::to_ascii(frame.buffer_mut());
@@ -192,12 +198,20 @@ fn draw_strip(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
         " {address} {origin}   rx {}/s  tx {}/s   {}",
         rate(nic.rate.map(|rate| rate.rx_bytes)),
         rate(nic.rate.map(|rate| rate.tx_bytes)),
-        words::nic_source(nic, "⧗ "),
+        words::nic_now(nic),
     );
     let columns = usize::from(area.width);
+    // What is wrong comes before the figures.
+    let wrong: Vec<String> = words::nic_troubles(nic).into_iter().chain(words::next_boot(nic)).collect();
+    let wrong = if wrong.is_empty() { String::new() } else { format!(" {} ", wrong.join("  ")) };
+    let wrong = truncate(&wrong, columns, '…').into_owned();
+    let figures = truncate(&figures, columns.saturating_sub(width(&wrong)), '…').into_owned();
     let lines = vec![
         Line::styled(truncate(&format!(" {chain}"), columns, '…').into_owned(), theme.style(Role::Strong)),
-        Line::styled(truncate(&figures, columns, '…').into_owned(), theme.style(Role::Dim)),
+        Line::from(vec![
+            Span::styled(wrong, theme.style(Role::Warn)),
+            Span::styled(figures, theme.style(Role::Dim)),
+        ]),
     ];
     Paragraph::new(lines).render(area, frame.buffer_mut());
 }
@@ -223,17 +237,29 @@ fn chain(snapshot: &Snapshot, nic: &crate::model::Nic) -> Vec<String> {
     chain
 }
 
-fn draw_footer(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
+/// The newest message in as many lines as it needs: a reason that is cut is none. The messages box has it whole.
+fn said(app: &App, area: Rect) -> Vec<String> {
+    let Some(message) = app.said.as_ref().filter(|_| !app.filtering) else { return Vec::new() };
+    let columns = usize::from(area.width).saturating_sub(2);
+    let mut lines = wrap(&escape(message), columns);
+    let most = usize::from(area.height / 4);
+    if lines.len() > most {
+        let rest = lines.drain(most.saturating_sub(1)..).collect::<Vec<_>>().join(" ");
+        lines.push(rest);
+    }
+    lines.iter().map(|line| truncate(line, columns, '…').into_owned()).collect()
+}
+
+fn draw_footer(app: &App, said: Vec<String>, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let columns = usize::from(area.width);
     if app.filtering {
         let text = format!(" / {}▏  Enter keep   Esc show all", escape(&app.filter));
         Paragraph::new(Line::styled(text, theme.style(Role::Key))).render(area, frame.buffer_mut());
         return;
     }
-    if let Some(message) = &app.said {
-        let text = format!(" {}", escape(message));
-        let text = truncate(&text, columns, '…').into_owned();
-        Paragraph::new(Line::styled(text, theme.style(Role::Warn))).render(area, frame.buffer_mut());
+    if !said.is_empty() {
+        let lines = said.into_iter().map(|line| Line::styled(format!(" {line}"), theme.style(Role::Warn)));
+        Paragraph::new(lines.collect::<Vec<_>>()).render(area, frame.buffer_mut());
         return;
     }
     let context = app.context();

@@ -256,6 +256,11 @@ impl Lines<'_> {
 
     fn power(&mut self, id: DomainId) {
         let Some(guest) = self.snapshot.guest(id) else { return };
+        if guest.autostart {
+            self.add('o', "guest: do not start it with the host", Deed::Power(id, Power::AutostartOff));
+        } else {
+            self.add('o', "guest: start it with the host", Deed::Power(id, Power::AutostartOn));
+        }
         let lines: &[(char, &str, Power)] = if guest.state.is_active() {
             &[
                 ('d', "guest: shut it down", Power::Shutdown),
@@ -278,33 +283,15 @@ impl Lines<'_> {
             }
             self.add(*key, text, deed);
         }
-        if guest.autostart {
-            self.add('o', "guest: do not start it with the host", Deed::Power(id, Power::AutostartOff));
-        } else {
-            self.add('o', "guest: start it with the host", Deed::Power(id, Power::AutostartOn));
-        }
     }
 
     fn network(&mut self, id: NetworkId) -> Option<String> {
         let network = self.snapshot.network(id)?;
         let deed = |what| Deed::Network(what, id);
-        if network.active {
-            self.add('p', "network: stop it", deed(NetworkDeed::Stop));
-            self.add('r', "network: restart it, every guest put back on it", deed(NetworkDeed::Restart));
-            self.add(
-                'f',
-                "network: repair taps, rules and DHCP without a restart",
-                deed(NetworkDeed::Repair),
-            );
-        } else {
+        self.add('e', "network: edit it", Deed::Form(FormKind::NetworkEdit(id)));
+        if !network.active {
             self.add('t', "network: start it", deed(NetworkDeed::Start));
         }
-        let lowers = network.current().map(|definition| &definition.forward_devs);
-        let lower = lowers.into_iter().flatten().find(|_| network.bridge().is_none());
-        if let Some(over) = lower.copied() {
-            self.shim(over);
-        }
-        self.add('e', "network: edit it", Deed::Form(FormKind::NetworkEdit(id)));
         self.add('l', "network: give a guest a static lease", Deed::Form(FormKind::Lease(id)));
         self.more(network);
         self.add('c', "network: make another one like it", Deed::Form(FormKind::NetworkClone(id)));
@@ -313,6 +300,21 @@ impl Lines<'_> {
             self.add('o', "network: do not start it with the daemon", deed(off));
         } else {
             self.add('o', "network: start it with the daemon", deed(NetworkDeed::Autostart(Autostart::On)));
+        }
+        let lowers = network.current().map(|definition| &definition.forward_devs);
+        let lower = lowers.into_iter().flatten().find(|_| network.bridge().is_none());
+        if let Some(over) = lower.copied() {
+            self.shim(over);
+        }
+        // What takes guests off their network comes last.
+        if network.active {
+            self.add(
+                'f',
+                "network: repair taps, rules and DHCP without a restart",
+                deed(NetworkDeed::Repair),
+            );
+            self.add('r', "network: restart it, every guest put back on it", deed(NetworkDeed::Restart));
+            self.add('p', "network: stop it", deed(NetworkDeed::Stop));
         }
         self.add('v', "network: delete it", deed(NetworkDeed::Delete));
         Some(format!("network {}", network.name))
@@ -349,6 +351,7 @@ impl Lines<'_> {
     }
 
     fn port(&mut self, bridge: IfName, port: IfName) {
+        self.add('p', "bridge: add another port", Deed::Form(FormKind::BridgePort(bridge)));
         self.add('v', "port: take it out of the bridge", Deed::RemovePort(bridge, port));
     }
 

@@ -158,7 +158,7 @@ pub async fn run(plan: &Plan, tools: &Tools, tell: &Tell) -> Outcome {
     let outcome = Course::new(plan, tools, tell, hands).run().await;
     let (journal, ended) = (tools.journal.clone(), outcome.clone());
     if let Err(error) = tokio::task::spawn_blocking(move || close(&journal, record, &ended)).await {
-        tracing::error!(%error, "write the journal");
+        tracing::error!("write the journal: {error}");
     }
     drop(lock);
     outcome
@@ -286,7 +286,7 @@ fn is_of_group(record: &Record, group: Option<u64>) -> bool {
 /// its turn: the next undo is of the one before.
 fn note_undone(journal: &Journal, by: Record, begun: Timestamp) {
     if let Err(error) = journal.undone(begun, &by.plan) {
-        tracing::error!(%error, "write the journal");
+        tracing::error!("write the journal: {error}");
     }
     note(journal, by, State::Undone);
 }
@@ -294,6 +294,6 @@ fn note_undone(journal: &Journal, by: Record, begun: Timestamp) {
 /// A journal that cannot be written shows as interrupted at the next start, which is true.
 fn note(journal: &Journal, record: Record, state: State) {
     if let Err(error) = journal.finish(record, state) {
-        tracing::error!(%error, "write the journal");
+        tracing::error!("write the journal: {error}");
     }
 }

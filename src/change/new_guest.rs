@@ -134,6 +134,10 @@ impl NewGuest {
 /// The name is taken, the network cannot be used, a value cannot be said to virt-install, or the evidence
 /// says that virt-install would fail.
 pub fn plan(snapshot: &Snapshot, new: &NewGuest, evidence: Option<&Evidence>) -> Result<GuestPlan, Refusal> {
+    // Without the program nothing that is typed matters.
+    if let Some(evidence) = evidence {
+        evidence::program(new, evidence)?;
+    }
     sayable(new)?;
     free(snapshot, new)?;
     if let Target::Pci { .. } = new.network {

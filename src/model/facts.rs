@@ -50,9 +50,6 @@ pub struct SeenAddress {
     pub mac: Mac,
     /// The address.
     pub address: IpAddr,
-    /// The bridge, or the link below a macvtap, that the NIC was on; it says nothing about another one.
-    #[serde(default)]
-    pub on: Option<IfName>,
     /// When.
     pub at: Timestamp,
 }

@@ -18,7 +18,8 @@ use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget as _};
 
 use super::text::{escape, fit, span, truncate, width, wrap};
 use super::theme::{Role, Theme};
-use crate::app::action::{ACTIONS, Context};
+use super::words::SIGNS;
+use crate::app::action::{ACTIONS, Context, Spec};
 use crate::app::{App, Overlay};
 
 pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
@@ -63,7 +64,7 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
                     0
                 } else if let Some(change) = &app.change {
                     let room = usize::from(area.width.min(106)).saturating_sub(4);
-                    let steps::Text { lines, ending, under_way } = steps::text(change, theme, room);
+                    let steps::Text { lines, ending, under_way } = steps::text(change, app.now, theme, room);
                     let height = usize::from(area.height).saturating_sub(2 + ending.len());
                     let scroll = (*scroll).max((under_way + 1).saturating_sub(height));
                     show_above(" Change ", lines, ending, scroll, theme, area, frame)
@@ -201,6 +202,10 @@ fn help<'a>(app: &App, theme: Theme, room: usize) -> Vec<Line<'a>> {
         seen.push(*context);
         new
     });
+    let keys = |spec: &Spec| -> String {
+        app.keymap.keys(spec).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let longest = ACTIONS.iter().map(|spec| width(&keys(spec))).max().unwrap_or(0).min(room / 3);
     let mut lines = Vec::new();
     for context in contexts {
         if !lines.is_empty() {
@@ -208,17 +213,16 @@ fn help<'a>(app: &App, theme: Theme, room: usize) -> Vec<Line<'a>> {
         }
         lines.push(Line::styled(format!(" {}", context.title()), theme.style(Role::Heading)));
         for spec in ACTIONS.iter().filter(|spec| spec.context == context) {
-            let keys: Vec<String> = app.keymap.keys(spec).iter().map(ToString::to_string).collect();
-            let keys = format!("  {} ", fit(&keys.join(" "), 19, '…'));
+            let keys = format!("  {} ", fit(&keys(spec), longest, '…'));
             lines.extend(beside(&keys, theme.style(Role::Key), spec.doc, room));
         }
     }
     lines.push(Line::raw(""));
-    lines.push(Line::styled(" addresses", theme.style(Role::Heading)));
-    lines.push(Line::raw(
-        "  L DHCP lease   A guest agent   N neighbour table   D seen packet   ? no longer fits",
-    ));
-    lines.push(Line::raw("  ⧗ the next boot differs   rx, tx: the guest's (an uplink's: the host's)"));
+    lines.push(Line::styled(" letters and signs", theme.style(Role::Heading)));
+    for (sign, meaning) in SIGNS {
+        let sign = format!("  {} ", fit(sign, longest, '…'));
+        lines.extend(beside(&sign, theme.style(Role::Key), meaning, room));
+    }
     lines
 }
 

@@ -203,34 +203,28 @@ fn nic_cells(snapshot: &Snapshot, nic: &Nic) -> Vec<Cell> {
     };
     let (address, origin) = words::address(nic);
     let per_second = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), rate);
-    let source_role = if nic.pending || nic.drifted() { Role::Warn } else { Role::Text };
-    let mut source = words::nic_source(nic, "⧗");
-    if nic.drifted() {
-        let has = nic.bridge.map_or_else(|| "no bridge".to_owned(), |bridge| bridge.to_string());
-        source = format!("▲ on {has}: {source}");
-    }
+    let mut source = words::nic_troubles(nic);
+    let source_role = if nic.pending || !source.is_empty() { Role::Warn } else { Role::Text };
+    source.push(words::nic_source(nic, "⧗"));
     let model = nic.config().and_then(|config| config.model.clone()).unwrap_or_else(|| "–".to_owned());
     vec![
         Cell::new(escape(&nic.guest)),
         Cell::role(nic.state.word(), state_role),
         Cell::new(words::nic_name(nic)),
-        Cell::role(source, source_role),
+        Cell::role(source.join(", "), source_role),
         Cell::role(escape(&model), Role::Dim),
         Cell::role(nic.mac_text(), Role::Dim),
         Cell::new(format!("{address} {origin}").trim_end()),
         Cell::new(per_second(nic.rate.map(|rate| rate.rx_bytes))),
         Cell::new(per_second(nic.rate.map(|rate| rate.tx_bytes))),
         Cell::role(sparkline(snapshot, nic, 6), Role::Good),
-        Cell::role(trouble(nic), Role::Bad),
+        Cell::role(losses(nic), Role::Bad),
     ]
 }
 
-/// Errors and drops when there are any, and a pulled cable.
-fn trouble(nic: &Nic) -> String {
+/// Errors and drops when there are any.
+fn losses(nic: &Nic) -> String {
     let mut parts = Vec::new();
-    if nic.live.as_ref().is_some_and(|live| live.link_down) {
-        parts.push("▲ link down".to_owned());
-    }
     if let Some(counters) = nic.counters {
         let errors = counters.rx_errors + counters.tx_errors;
         let drops = counters.rx_dropped + counters.tx_dropped;

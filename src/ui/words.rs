@@ -21,17 +21,70 @@ pub fn source(source: &NicSource) -> String {
     escape(&text).into_owned()
 }
 
-/// The source of a NIC with what the next boot has instead: `network default ⧗ bridge virbr1`.
+/// What letters and signs mean, for the help and the README.
+pub const SIGNS: &[(&str, &str)] = &[
+    ("L", "address of a DHCP lease"),
+    ("A", "address that the guest's agent tells"),
+    ("N", "address in the host's neighbour table"),
+    ("D", "address in a DHCP or ARP packet that was seen"),
+    ("?", "address that no longer fits where the NIC is plugged in"),
+    ("⧗", "the next boot differs, or has what stands behind it"),
+    ("◆", "marked: s switches all marked NICs together"),
+    ("✖ ▲", "an error, or something to look at; d tells of what stands before a name"),
+    ("stp 2s", "the bridge's spanning tree is on: a new port forwards after twice the 2 s"),
+    (
+        "rx",
+        "what the host sent to the guest's tap, also while its cable is pulled or it does not listen; an uplink's is what the host received",
+    ),
+    ("tx", "what the guest sent; an uplink's is what the host sent"),
+];
+
+/// The source of a NIC.
 #[must_use]
-pub fn nic_source(nic: &Nic, clock: &str) -> String {
-    let now = match (nic.device, &nic.card) {
+pub fn nic_now(nic: &Nic) -> String {
+    match (nic.device, &nic.card) {
         (Some(device), card) if nic.source().is_some_and(|source| source.device().is_none()) => {
             let of = card.as_deref().map(|card| format!(" of {}", escape(card))).unwrap_or_default();
             format!("{}, VF {device}{of}", nic.source().map(source).unwrap_or_default())
         }
         (Some(device), Some(card)) => format!("VF {device} of {}", escape(card)),
         _ => nic.source().map_or_else(|| "–".to_owned(), source),
+    }
+}
+
+/// What is wrong with a NIC at a glance, the telling word first: `▲ cable pulled`, `▲ no bridge`.
+#[must_use]
+pub fn nic_troubles(nic: &Nic) -> Vec<String> {
+    let mut troubles = Vec::new();
+    if nic.config().is_some_and(|config| config.link_down) {
+        troubles.push("▲ cable pulled".to_owned());
+    }
+    if nic.drifted() {
+        let has = nic.bridge.map_or_else(|| "no bridge".to_owned(), |bridge| format!("on {bridge}"));
+        troubles.push(format!("▲ {has}"));
+    }
+    troubles
+}
+
+/// What the next boot makes of a NIC, where that is something else: `⧗ next boot: bridge virbr1`.
+#[must_use]
+pub fn next_boot(nic: &Nic) -> Option<String> {
+    let text = match (&nic.live, &nic.next) {
+        _ if !nic.pending => return None,
+        (Some(live), Some(next)) if !live.source.same_plug(&next.source) => {
+            format!("⧗ next boot: {}", source(&next.source))
+        }
+        (Some(_), None) => "⧗ gone at the next boot".to_owned(),
+        (None, Some(_)) => "⧗ from the next boot on".to_owned(),
+        _ => "⧗ the next boot differs".to_owned(),
     };
+    Some(text)
+}
+
+/// The source of a NIC with what the next boot has instead: `network default ⧗ bridge virbr1`.
+#[must_use]
+pub fn nic_source(nic: &Nic, clock: &str) -> String {
+    let now = nic_now(nic);
     if !nic.pending {
         return now;
     }

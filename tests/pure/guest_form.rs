@@ -154,6 +154,17 @@ fn the_fields_follow_each_other_to_the_call_of_the_notes() {
     assert!(line.contains("--virt-type kvm") && line.contains("--os-variant debian12"), "{line}");
 }
 
+/// Nobody fills a form in that cannot be carried out.
+#[test]
+fn a_host_without_virt_install_is_told_as_the_form_opens() {
+    let mut app = app((120, 40));
+    let question = asked(&press(&mut app, "a g"));
+    assert_eq!(call(&app).expect_err("no name"), "the guest has no name yet");
+    let none = Evidence { program: None, ..seen(question) };
+    update(&mut app, Event::Looked(Box::new(none)));
+    assert_eq!(call(&app).expect_err("missing"), "virt-install is not there");
+}
+
 #[test]
 fn what_it_hangs_on_is_looked_at_once_for_each_thing_that_is_typed() {
     let mut app = app((120, 40));

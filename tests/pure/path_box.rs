@@ -125,6 +125,15 @@ fn a_probe_is_asked_for_once_and_its_contradiction_is_seen() {
     let screen = drawn(&app, Theme::Ansi, Glyphs::Unicode);
     assert!(screen.contains("silent!") && screen.contains("CONTRADICTION"), "{screen}");
     assert!(app.messages.back().unwrap().1.contains("contradicts"));
+    // What was not asked says why, once for all of them.
+    let reason = "no guest agent answers: nothing can be asked from inside";
+    let not_asked = |cell| Probed::new(cell, None, Found::NotAsked { reason: reason.to_owned() });
+    let to = cells.iter().filter(|cell| cell.direction == Direction::To).cloned().map(not_asked);
+    update(&mut app, Event::Probed(nic, Ok(to.collect())));
+    for size in [(120, 40), (80, 24)] {
+        app.size = size;
+        assert_eq!(drawn(&app, Theme::Ansi, Glyphs::Unicode).matches(reason).count(), 1);
+    }
     // One that cannot be asked says why, and can be tried again.
     assert_eq!(press(&mut app, "p"), [Effect::Probe(nic)]);
     update(&mut app, Event::Probed(nic, Err("a recording cannot be asked".to_owned())));

@@ -6,12 +6,14 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use clap::{Command, CommandFactory as _};
 use virt_net::app::keymap::KeymapError;
 use virt_net::app::{ACTIONS, Action, Code, Context, Key, Keymap};
 use virt_net::cli::Cli;
 use virt_net::config::Config;
+use virt_net::ui::words::SIGNS;
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -159,10 +161,28 @@ fn the_readme_has_the_keys() {
             let _ = writeln!(table, "| {} | {} | {} |", place.title(), keys.join(" "), spec.doc);
         }
     }
+    readme_has("keys", &table);
+}
+
+#[test]
+fn the_readme_has_the_signs() {
+    let mut table = String::from("| sign | meaning |\n| --- | --- |\n");
+    for (sign, meaning) in SIGNS {
+        let _ = writeln!(table, "| `{sign}` | {meaning} |");
+    }
+    readme_has("signs", &table);
+}
+
+/// The README has this table between its marks.
+#[track_caller]
+fn readme_has(name: &str, table: &str) {
+    // Two tests may write it.
+    static WRITER: Mutex<()> = Mutex::new(());
+    let _alone = WRITER.lock();
     let readme = std::fs::read_to_string(here("README.md")).unwrap();
-    let (begin, end) = ("<!-- keys -->\n", "<!-- /keys -->");
-    let before = readme.split(begin).next().unwrap();
-    let behind = readme.split(end).nth(1).expect("the marks around the keys");
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let before = readme.split(&begin).next().unwrap();
+    let behind = readme.split(&end).nth(1).unwrap();
     is_in_sync("README.md", &format!("{before}{begin}{table}{end}{behind}"));
 }
 

@@ -11,7 +11,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 use virt_net::app::job::News;
-use virt_net::app::{Action, App, Context, Event, Job, update};
+use virt_net::app::{Action, App, Context, Event, Job, Overlay, update};
 use virt_net::change::apply::{self, Way};
 use virt_net::change::{Outcome, Progress, StepId, StepState};
 use virt_net::model::kernel::LinkKind;
@@ -418,6 +418,91 @@ fn a_change_of_many_that_was_taken_back() {
     assert!(!app.offers(Context::Steps, Action::Undo));
     assert_eq!(press(&mut app, "u"), []);
     assert!(app.said.as_deref().is_some_and(|said| said.starts_with("u does not take this one back")));
+}
+
+/// The last rows, where messages and keys stand.
+fn footer(app: &App) -> String {
+    let drawn = buffer(app, Theme::Mono, Glyphs::Unicode);
+    let (columns, rows) = app.size;
+    let line = |row| (0..columns).map(|column| drawn[(column, row)].symbol()).collect::<String>();
+    (rows - rows / 4..rows).map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_long_message_is_read_to_its_end() {
+    let mut app = app((80, 24));
+    let reason = "take network default → bridge virbr1 back: the NIC is no longer what that change made \
+                  of it; look at it with virt-net show nics, then change it by s";
+    update(&mut app, Event::Message(reason.to_owned()));
+    let shown = footer(&app).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains(reason), "{shown}");
+    press(&mut app, "j");
+    assert!(footer(&app).contains("? all keys"));
+    update(&mut app, Event::Message("word ".repeat(400)));
+    assert!(picture(&app).contains("centos7"), "the panes keep their place");
+}
+
+/// What is refused can neither be applied nor looked at.
+#[test]
+fn the_footer_offers_what_can_be_done() {
+    let mut app = app((120, 40));
+    press(&mut app, "s");
+    assert!(footer(&app).contains("Enter apply") && footer(&app).contains("x diff"));
+    while !matches!(app.overlays.last(), Some(Overlay::Switch(form)) if form.planned.is_err()) {
+        press(&mut app, "j");
+    }
+    let refused = footer(&app);
+    assert!(!refused.contains("apply") && !refused.contains("diff"), "{refused}");
+    assert!(refused.contains("Esc leave everything as it is"), "{refused}");
+}
+
+#[test]
+fn without_a_free_nic_the_form_says_whose_ports_they_are() {
+    let mut app = changed((120, 40), |facts| {
+        let kernel = Arc::make_mut(&mut facts.kernel);
+        let bridge = kernel.links.iter().find(|link| link.name.to_string() == "nobr0").unwrap().index;
+        let eth0 = kernel.links.iter_mut().find(|link| link.name.to_string() == "eth0").unwrap();
+        eth0.master = Some(bridge);
+    });
+    press(&mut app, "b");
+    let drawn = picture(&app);
+    assert!(drawn.contains("eth0 is a port of nobr0, eth1 of virbr1: no NIC is left"), "{drawn}");
+    assert!(!footer(&app).contains("apply"), "{}", footer(&app));
+}
+
+/// A pulled cable, a tap off its bridge and a next boot that differs are said in words, on the row and below it.
+#[test]
+fn what_is_wrong_with_a_nic_is_said_first() {
+    let wrong = |size| {
+        changed(size, |facts| {
+            for guest in &mut Arc::make_mut(&mut facts.libvirt).guests {
+                let definitions = guest.live.iter_mut().filter(|_| guest.name == "centos7");
+                definitions.for_each(|definition| definition.nics[0].link_down = true);
+            }
+            let kernel = Arc::make_mut(&mut facts.kernel);
+            let tap = kernel.links.iter_mut().find(|link| link.name.to_string() == "vnet2").unwrap();
+            (tap.master, tap.port) = (None, None);
+        })
+    };
+    let narrow = picture(&wrong((80, 24)));
+    assert!(narrow.contains(" ▲ cable pulled  ⧗ the next boot differs  192.168.122.208 L"), "{narrow}");
+    for size in [(80, 24), (120, 40)] {
+        let drawn = picture(&wrong(size));
+        assert!(drawn.contains("running vnet0  ▲ cable pulled"), "{drawn}");
+        assert!(drawn.contains("running vnet2  ▲ no bridge"), "{drawn}");
+    }
+}
+
+/// No key is cut in the list of all keys, and every sign is explained.
+#[test]
+fn the_help_is_whole() {
+    let mut app = app((80, 250));
+    press(&mut app, "?");
+    let drawn = picture(&app);
+    assert!(drawn.contains("PageDown Ctrl-f Space a page down"), "{drawn}");
+    for (sign, _) in ui::words::SIGNS {
+        assert!(drawn.contains(&format!("│  {sign} ")), "{sign}: {drawn}");
+    }
 }
 
 #[test]

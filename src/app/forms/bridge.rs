@@ -20,25 +20,46 @@ use crate::model::{IfName, Snapshot};
 /// Seconds that a change waits for its confirmation, unless somebody says otherwise.
 pub(in crate::app) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A link that may be the port of a bridge.
+fn fits(link: &Link) -> bool {
+    let kind = matches!(
+        link.kind,
+        LinkKind::Device | LinkKind::Veth | LinkKind::Bond | LinkKind::Vlan { .. } | LinkKind::Other { .. }
+    );
+    kind && !link.loopback
+}
+
 /// Links that may become a port, those with an address first.
 fn candidates(snapshot: &Snapshot) -> Vec<&Link> {
-    let fits = |link: &&Link| {
-        let kind = matches!(
-            link.kind,
-            LinkKind::Device
-                | LinkKind::Veth
-                | LinkKind::Bond
-                | LinkKind::Vlan { .. }
-                | LinkKind::Other { .. }
-        );
-        kind && !link.loopback && link.master.is_none()
-    };
     let has_address = |link: &Link| {
         snapshot.kernel.addresses.iter().any(|found| found.index == link.index && found.scope != "link")
     };
-    let mut links: Vec<&Link> = snapshot.kernel.links.iter().filter(fits).collect();
+    let links = snapshot.kernel.links.iter();
+    let mut links: Vec<&Link> = links.filter(|link| fits(link) && link.master.is_none()).collect();
     links.sort_by_key(|link| !has_address(link));
     links
+}
+
+/// Why no link can become a port: `eth0 is a port of virbr3, eth1 of virbr1: no NIC is left`.
+fn none_left(snapshot: &Snapshot) -> Refusal {
+    const MOST: usize = 6;
+    let links = snapshot.kernel.links.iter().filter(|link| fits(link));
+    let taken = links.filter_map(|link| Some((link.name, snapshot.link(link.master?)?.name)));
+    let words = |(at, (link, master))| {
+        if at == 0 { format!("{link} is a port of {master}") } else { format!("{link} of {master}") }
+    };
+    let mut taken: Vec<String> = taken.enumerate().map(words).collect();
+    if taken.is_empty() {
+        let way_out = "see which there are: virt-net show bridges, ip link";
+        return refusal("", "this host has no NIC that could be a port of a bridge", way_out);
+    }
+    if taken.len() > MOST {
+        let more = taken.len() - MOST;
+        taken.truncate(MOST);
+        taken.push(format!("{more} more are ports too"));
+    }
+    let reason = format!("{}: no NIC is left", taken.join(", "));
+    refusal("", reason, "plug guests into that bridge, or take a port out of its bridge first (2, a)")
 }
 
 fn ports(snapshot: &Snapshot) -> Vec<String> {
@@ -62,9 +83,9 @@ pub(super) fn fields(snapshot: &Snapshot, port: Option<IfName>) -> Vec<Field> {
 }
 
 pub(super) fn plan(form: &Form, snapshot: &Snapshot) -> Planned {
-    let missing = |what: &str| refusal("", format!("no {what} is given"), "fill it in");
-    let bridge = form.parsed::<IfName>("bridge", "a name")?.ok_or_else(|| missing("bridge"))?;
-    let port = form.parsed::<IfName>("port", "a link")?.ok_or_else(|| missing("NIC"))?;
+    let nameless = || refusal("", "no bridge is given", "fill it in");
+    let port = form.parsed::<IfName>("port", "a link")?.ok_or_else(|| none_left(snapshot))?;
+    let bridge = form.parsed::<IfName>("bridge", "a name")?.ok_or_else(nameless)?;
     let address = form.parsed::<Addressing>("address", "move, dhcp or an address as 10.0.0.88/24")?;
     let persist = form.parsed::<Lasting>("persist", "auto, none or who")?.unwrap_or_default();
     let stp = if form.get("stp") == "on" { Stp::SHORTEST } else { Stp::Off };
@@ -82,8 +103,7 @@ pub(super) fn port_fields(snapshot: &Snapshot, bridge: IfName) -> Option<(String
 }
 
 pub(super) fn plan_port(form: &Form, snapshot: &Snapshot, bridge: IfName) -> Planned {
-    let none = || refusal("", "no link can become a port", "free one first");
-    let port = form.parsed::<IfName>("port", "a link")?.ok_or_else(none)?;
+    let port = form.parsed::<IfName>("port", "a link")?.ok_or_else(|| none_left(snapshot))?;
     draft(snapshot, BridgeWant::AddPort { bridge, port, persist: Lasting::Auto }, PATIENCE).map(Job::from)
 }
 

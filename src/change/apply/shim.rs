@@ -148,7 +148,7 @@ fn close(plan: &ShimPlan, journal: &Journal, note: Option<Note>) {
         None => journal.done(recorded, source::now()).map(drop),
     };
     if let Err(error) = written {
-        tracing::error!(%error, "write the journal");
+        tracing::error!("write the journal: {error}");
     }
     note.into_iter().for_each(Note::clear);
     journal.settle(&Changed::Shim(plan.shim));

@@ -1,6 +1,6 @@
 //! PURE. What was seen of virt-install, files and pools before a guest is made, and what it means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Boot, Disk, NewGuest, PACKAGE, PROGRAM, disk_path, iso};
 use crate::change::Refusal;
@@ -113,11 +113,14 @@ impl Looked {
     }
 }
 
+/// Where virt-install is.
+pub(super) fn program<'a>(new: &NewGuest, evidence: &'a Evidence) -> Result<&'a Path, Refusal> {
+    evidence.program.as_deref().ok_or_else(|| new.refuse(format!("{PROGRAM} is not there"), PACKAGE))
+}
+
 /// What virt-install would stumble over, or what is good to know.
 pub(super) fn judge(question: &Question, new: &NewGuest, evidence: &Evidence) -> Result<Looked, Refusal> {
-    let Some(program) = &evidence.program else {
-        return Err(new.refuse(format!("{PROGRAM} is not there"), PACKAGE));
-    };
+    let program = program(new, evidence)?;
     // What was seen of other paths says nothing of these.
     if evidence.question != *question {
         return Ok(Looked::not_yet());

@@ -221,7 +221,9 @@ fn definition(handle: &GuestHandle, xml: &str, before: Option<&Definition>) -> O
     if let Some(same) = before.filter(|before| *before.xml == *xml) {
         return Some(same.clone());
     }
-    Definition::parse(xml).inspect_err(|error| tracing::warn!("guest {:?}: {error}", handle.name())).ok()
+    Definition::parse(xml)
+        .inspect_err(|error| tracing::warn!("read the definition of guest {:?}: {error}", handle.name()))
+        .ok()
 }
 
 fn network(handle: &NetworkHandle, before: Option<&Network>) -> Result<Network, LibvirtError> {
@@ -261,5 +263,7 @@ fn network_definition(
         return Some(same.clone());
     }
     let parsed = NetworkDefinition::parse(xml);
-    parsed.inspect_err(|error| tracing::warn!("network {:?}: {error}", handle.name())).ok()
+    parsed
+        .inspect_err(|error| tracing::warn!("read the definition of network {:?}: {error}", handle.name()))
+        .ok()
 }

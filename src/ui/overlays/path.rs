@@ -48,11 +48,13 @@ pub(super) fn draw(app: &App, view: &PathView, theme: Theme, area: Rect, frame: 
     head.extend(doctors_word(app, view, theme, room));
     let text = way(view, theme, room);
     let relations = relations(view, matrix, theme, room);
-    let wanted = u16::try_from(head.len() + text.len() + relations.len() + 4).unwrap_or(u16::MAX);
+    let unasked = unasked(view, theme, room);
+    let wanted = head.len() + text.len() + relations.len() + unasked.len() + 4;
+    let wanted = u16::try_from(wanted).unwrap_or(u16::MAX);
     let inner = frame_box(&title, columns, wanted.min(area.height), theme, area, frame);
     let rows = usize::from(inner.height);
     // The matrix never takes more than half of what the head leaves.
-    let left = rows.saturating_sub(head.len() + 2);
+    let left = rows.saturating_sub(head.len() + unasked.len() + 2);
     let below = relations.len().min((left / 2).max(3));
     let visible = left.saturating_sub(below);
     let end = text.len().saturating_sub(visible);
@@ -63,6 +65,7 @@ pub(super) fn draw(app: &App, view: &PathView, theme: Theme, area: Rect, frame: 
     lines.push(rule("", "", inner.width, theme));
     lines.extend(text.into_iter().skip(first).take(visible));
     lines.push(rule(&probe_words(view, app.now), &more, inner.width, theme));
+    lines.extend(unasked);
     let top = (view.cursor() + 1).saturating_sub(below);
     lines.extend(relations.into_iter().skip(top).take(below));
     Paragraph::new(lines).render(inner, frame.buffer_mut());
@@ -122,6 +125,24 @@ const fn glyph(answer: Answer) -> &'static str {
         Answer::No => "✖",
         Answer::Unknown => "?",
     }
+}
+
+/// Why some of the questions were not asked: `– no guest agent answers: nothing can be asked from inside`.
+fn unasked<'a>(view: &PathView, theme: Theme, room: usize) -> Vec<Line<'a>> {
+    let Probe::Done { rows, .. } = &view.probe else { return Vec::new() };
+    let mut reasons: Vec<&str> = Vec::new();
+    for row in rows {
+        if let Found::NotAsked { reason } = &row.found
+            && !reasons.contains(&reason.as_str())
+        {
+            reasons.push(reason);
+        }
+    }
+    let line = |reason: &str| {
+        let text = format!("  – {}", escape(reason));
+        Line::styled(truncate(&text, room, '…').into_owned(), theme.style(Role::Warn))
+    };
+    reasons.into_iter().take(2).map(line).collect()
 }
 
 /// What is asked, the answer, and the whole way in one line or two.
@@ -248,7 +269,8 @@ fn relations<'a>(view: &PathView, matrix: &Reach, theme: Theme, room: usize) -> 
         let selected = at == cursor;
         let probed = view.found(cell);
         let (word, mark) = match probed.map(|probed| (&probed.found, probed.judgement)) {
-            Some((Found::NotAsked { .. }, _)) | None => ("", Role::Dim),
+            Some((Found::NotAsked { .. }, _)) => ("–", Role::Dim),
+            None => ("", Role::Dim),
             Some((Found::Answered { .. }, Judgement::Contradicts)) => ("answers!", Role::Bad),
             Some((_, Judgement::Contradicts)) => ("silent!", Role::Bad),
             Some((Found::Answered { .. }, _)) => ("answers", Role::Good),
