@@ -81,16 +81,14 @@ pub(super) async fn watch(events: UnboundedSender<Event>) {
         let now = record.as_ref().map(Waiting::of);
         if now != last {
             let _ = events.send(Event::Waiting(now.clone().map(Box::new)));
-            match (&now, record) {
-                (Some(now), _) if now.is_under_way() => {
-                    if last.as_ref().is_none_or(|last| last.begun != now.begun) {
-                        look_after(events.clone());
-                    }
-                }
-                (_, Some(record)) if last.as_ref().is_some_and(Waiting::is_under_way) => {
-                    let _ = events.send(Event::Message(course::words(&record)));
-                }
-                _ => {}
+            let is_under_way = now.as_ref().is_some_and(Waiting::is_under_way);
+            let was_under_way = last.as_ref().is_some_and(Waiting::is_under_way);
+            let begun = |waiting: &Option<Waiting>| waiting.as_ref().map(|waiting| waiting.begun);
+            if is_under_way && begun(&last) != begun(&now) {
+                look_after(events.clone());
+            }
+            if let Some(record) = record.filter(|_| was_under_way && !is_under_way) {
+                let _ = events.send(Event::Message(course::words(&record)));
             }
             last = now;
         }
