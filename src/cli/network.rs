@@ -122,11 +122,8 @@ fn text(plan: &NetworkPlan) -> String {
     for step in &plan.steps {
         out.push_str(&format!("  {}\n", escape(&step.text)));
     }
-    if plan.before != plan.after {
-        out.push_str("definition\n");
-        let edit = crate::change::Edit::of(plan.before.as_deref(), plan.after.as_deref());
-        out.push_str(&preview::diff(&edit));
-    }
+    let edit = crate::change::Edit::of(plan.before.as_deref(), plan.after.as_deref());
+    out.push_str(&preview::definition("definition", &preview::diff(&edit)));
     out.push_str("the same by hand\n");
     for command in plan.commands.iter().filter(|command| !command.starts_with("cat >")) {
         out.push_str(&format!("  {}\n", escape(command)));

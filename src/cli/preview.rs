@@ -14,19 +14,19 @@ use crate::ui::text::escape;
 pub(super) fn plan(plan: &Plan) -> String {
     let mut out = format!("{} {}: {}\n", escape(&plan.guest), plan.nic.mac, escape(&plan.title));
     out.push_str(&meaning(&plan.consequences, &plan.steps));
-    let [live, next] =
-        [&plan.live, &plan.next].map(|edit| edit.as_ref().map(diff).filter(|diff| !diff.is_empty()));
+    let [live, next] = [&plan.live, &plan.next].map(|edit| edit.as_ref().map(diff).unwrap_or_default());
     if live == next {
-        out.push_str(&definition("live and next boot", live.as_deref()));
+        out.push_str(&definition("definition, live and next boot", &live));
     } else {
-        out.push_str(&definition("live", live.as_deref()));
-        out.push_str(&definition("next boot", next.as_deref()));
+        out.push_str(&definition("definition, live", &live));
+        out.push_str(&definition("definition, next boot", &next));
     }
     out + &by_hand(&plan.commands)
 }
 
-fn definition(of: &str, diff: Option<&str>) -> String {
-    diff.map(|diff| format!("definition, {of}\n{diff}")).unwrap_or_default()
+/// What changes in a definition below its heading; nothing where nothing does.
+pub(super) fn definition(heading: &str, diff: &str) -> String {
+    if diff.is_empty() { String::new() } else { format!("{}\n{diff}", escape(heading)) }
 }
 
 /// The preview of a guest's start, shutdown, …

@@ -13,7 +13,7 @@ use ratatui::style::{Color, Modifier};
 use virt_net::app::job::News;
 use virt_net::app::{Action, App, Context, Event, Job, Overlay, update};
 use virt_net::change::apply::{self, Way};
-use virt_net::change::{Outcome, Progress, StepId, StepState};
+use virt_net::change::{Edit, Outcome, Progress, StepId, StepState};
 use virt_net::model::kernel::LinkKind;
 use virt_net::model::{Facts, MacvtapMode, SourceState, Timestamp, topology};
 use virt_net::ui;
@@ -503,6 +503,25 @@ fn the_help_is_whole() {
     for (sign, _) in ui::words::SIGNS {
         assert!(drawn.contains(&format!("│  {sign} ")), "{sign}: {drawn}");
     }
+}
+
+/// Elements in another order: the summary has nothing to tell, the whole texts are there.
+#[test]
+fn what_means_the_same_is_in_the_whole_text_only() {
+    let mut app = app((120, 40));
+    press(&mut app, "a l");
+    let Some(Overlay::Confirm { job, .. }) = app.overlays.last_mut() else { panic!("no question") };
+    let Job::Nic(plan) = job.as_mut() else { panic!("{}", job.title()) };
+    let text = |elements: &str| format!("<interface>\n{elements}</interface>\n");
+    let (mac, model) = ("  <mac address='52:54:00:aa:fc:1c'/>\n", "  <model type='virtio'/>\n");
+    let (before, after) = (text(&format!("{mac}{model}")), text(&format!("{model}{mac}")));
+    plan.next = Some(Edit { before, after });
+    let summary = picture(&app);
+    assert!(summary.contains("live              + <link state='down'/>"), "{summary}");
+    assert!(!summary.contains("next boot"), "{summary}");
+    press(&mut app, "x");
+    let whole = picture(&app);
+    assert!(whole.contains("next boot") && whole.contains("-   <model "), "{whole}");
 }
 
 #[test]

@@ -176,8 +176,8 @@ fn text(job: &Job) -> String {
     for step in job.steps() {
         out.push_str(&format!("  {:<10} {}\n", escape(&step.label), escape(&step.text)));
     }
-    for (label, edit) in preview.edits.iter().filter(|(_, edit)| edit.before != edit.after) {
-        out.push_str(&format!("definition, {}\n{}", escape(label), preview::diff(edit)));
+    for (label, edit) in &preview.edits {
+        out.push_str(&preview::definition(&format!("definition, {label}"), &preview::diff(edit)));
     }
     out.push_str("the same by hand\n");
     for command in preview.commands.iter().filter(|command| !command.starts_with("cat >")) {

@@ -108,6 +108,9 @@ fn changes<'a>(preview: &Preview, theme: Theme, room: usize) -> Vec<Line<'a>> {
     let mut before: Option<Vec<(ChangeTag, String)>> = None;
     for (label, edit) in &preview.edits {
         let changed = changed(edit);
+        if changed.is_empty() {
+            continue;
+        }
         if before.as_ref() == Some(&changed) {
             lines.push(Line::styled(format!("   {} the same", escape(label)), theme.style(Role::Dim)));
             continue;
