@@ -27,7 +27,7 @@ use crate::model::firewall::FirewallFacts;
 use crate::model::kernel::CounterTable;
 use crate::model::pci::PciFacts;
 use crate::model::services::ServiceFacts;
-use crate::model::{KernelFacts, Mac, Snapshot, SourceState, Timestamp};
+use crate::model::{IfName, KernelFacts, Mac, Snapshot, SourceState, Timestamp};
 
 /// How long the first look at the host's programs is waited for behind all else.
 const SERVICES: Duration = Duration::from_secs(1);
@@ -64,6 +64,8 @@ pub enum Update {
         mac: Mac,
         /// The address.
         address: IpAddr,
+        /// The bridge, or the link below a macvtap, that the NIC was on.
+        on: Option<IfName>,
         /// When.
         at: Timestamp,
     },

@@ -1,14 +1,23 @@
 //! PURE. What a switch means for the guest and for the people on it, in plain sentences.
 
 use super::plan::{Bounce, Plan, Verdict};
+use super::splice::LinkState;
 use super::target::{self, Target};
-use crate::model::guest::MacvtapMode;
+use crate::model::guest::{MacvtapMode, NicConfig};
 use crate::model::network::ForwardMode;
 use crate::model::snapshot::Bridge;
 use crate::model::{IfName, Nic, Snapshot};
 
 pub(super) fn of(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Vec<String> {
+    if let Some(state) = cable(plan) {
+        return vec![of_cable(state).to_owned()];
+    }
     let mut sentences = vec![headline(nic, plan)];
+    if plan.leaves_cable_pulled() {
+        let sentence =
+            "its cable is pulled: it gets no address and reaches nobody until it is plugged in (nic up)";
+        sentences.push(sentence.to_owned());
+    }
     sentences.extend(addresses(snapshot, nic, plan));
     sentences.extend(reach(snapshot, plan));
     sentences.extend(waiting(snapshot, plan));
@@ -26,6 +35,25 @@ pub(super) fn of(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Vec<String> {
         sentences.push(format!("the next boot had {} until now: that is replaced as well", next.words()));
     }
     sentences
+}
+
+/// Which way a change of nothing but the cable turns it.
+fn cable(plan: &Plan) -> Option<LinkState> {
+    let edit = plan.live.as_ref().filter(|_| plan.verdict == Verdict::Live && !plan.moves())?;
+    let down = |text: &str| NicConfig::parse(text).ok().map(|nic| nic.link_down);
+    match (down(&edit.before)?, down(&edit.after)?) {
+        (false, true) => Some(LinkState::Down),
+        (true, false) => Some(LinkState::Up),
+        _ => None,
+    }
+}
+
+/// What the guest notices of its cable.
+pub(super) fn of_cable(state: LinkState) -> &'static str {
+    match state {
+        LinkState::Down => "The guest sees its cable pulled: nothing gets through this NIC.",
+        LinkState::Up => "The guest sees its cable plugged in, and asks for an address.",
+    }
 }
 
 /// What a NIC that is new on a target gets and gives there.

@@ -122,10 +122,7 @@ pub fn link(snapshot: &Snapshot, id: NicId, state: LinkState, when: When) -> Res
     if live.is_none() && next.is_none() {
         return Err(refusal(&what, "it is so already", "nothing to do"));
     }
-    let mut told = match state {
-        LinkState::Down => vec!["The guest sees its cable pulled: nothing gets through this NIC.".to_owned()],
-        LinkState::Up => vec!["The guest sees its cable plugged in, and asks for an address.".to_owned()],
-    };
+    let mut told = vec![consequences::of_cable(state).to_owned()];
     if live.is_none() && found.live.is_some() {
         told = vec!["The running guest is not touched.".to_owned()];
     }

@@ -368,6 +368,13 @@ impl Plan {
         (self.moves() || self.live.iter().chain(&self.next).any(comes)).then_some(device)
     }
 
+    /// Whether the guest sees the NIC's cable pulled afterwards: it gets no address then.
+    #[must_use]
+    pub fn leaves_cable_pulled(&self) -> bool {
+        let pulled = |edit: &Edit| NicConfig::parse(&edit.after).is_ok_and(|nic| nic.link_down);
+        self.live.as_ref().is_some_and(pulled)
+    }
+
     /// Whether the NIC goes somewhere else.
     #[must_use]
     pub fn moves(&self) -> bool {

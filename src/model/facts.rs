@@ -50,6 +50,9 @@ pub struct SeenAddress {
     pub mac: Mac,
     /// The address.
     pub address: IpAddr,
+    /// The bridge, or the link below a macvtap, that the NIC was on; it says nothing about another one.
+    #[serde(default)]
+    pub on: Option<IfName>,
     /// When.
     pub at: Timestamp,
 }

@@ -155,6 +155,12 @@ impl Nic {
         self.config().map(|config| &config.source)
     }
 
+    /// The bridge, or the link below a macvtap, that it is on now.
+    #[must_use]
+    pub fn place(&self) -> Option<IfName> {
+        self.bridge.or(self.lower)
+    }
+
     /// Its MAC address; `–` when its definition has none.
     #[must_use]
     pub fn mac_text(&self) -> String {

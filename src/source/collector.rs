@@ -52,10 +52,10 @@ impl Collector {
                 facts.counters = table;
                 facts.taken_at = at;
             }
-            Update::Seen { mac, address, at } => {
+            Update::Seen { mac, address, on, at } => {
                 // One address per NIC: a newer one takes the place of what was seen before.
                 facts.seen.retain(|seen| seen.mac != mac);
-                facts.seen.push(SeenAddress { mac, address, at });
+                facts.seen.push(SeenAddress { mac, address, on, at });
             }
             Update::Services(read) => facts.services = read,
             Update::Pci(read) => facts.pci = read,

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use virt_net::config::Config;
 use virt_net::model::facts::{Facts, SeenAddress};
-use virt_net::model::{Mac, Timestamp, topology};
+use virt_net::model::{Mac, Snapshot, Timestamp, topology};
 use virt_net::source::packets::filter::{Instruction, Only, program};
 use virt_net::source::packets::listen::{Listen, is_news};
 use virt_net::source::packets::{Heading, SNAP, Seen, decode, pcap};
@@ -70,9 +70,20 @@ fn only_guests_are_listened_to_and_only_about_themselves() {
     let guest = decode::Shown { mac: Mac(GUEST), address };
     assert!(is_news(&host(&facts), guest, at));
     assert!(!is_news(&host(&facts), decode::Shown { mac: Mac([2; 6]), address }, at));
-    facts.seen.push(SeenAddress { mac: Mac(GUEST), address, at });
+    let nic = |host: &Snapshot| host.nics.iter().find(|nic| nic.id.mac == Mac(GUEST)).unwrap().clone();
+    let on = nic(&host(&facts)).place();
+    facts.seen.push(SeenAddress { mac: Mac(GUEST), address, on, at });
     assert!(!is_news(&host(&facts), guest, Timestamp(at.0 + 59_000)));
     assert!(is_news(&host(&facts), guest, Timestamp(at.0 + 61_000)));
+    // What was seen on another bridge says nothing about where it is now.
+    let address = "192.168.122.77".parse().unwrap();
+    let shown = decode::Shown { mac: Mac(GUEST), address };
+    for (on, outdated) in [(on, false), (Some("other0".parse().unwrap()), true)] {
+        facts.seen[0] = SeenAddress { mac: Mac(GUEST), address, on, at };
+        let host = host(&facts);
+        let stale = nic(&host).addresses.iter().find(|seen| seen.address == address).unwrap().stale;
+        assert_eq!((stale, is_news(&host, shown, at)), (outdated, outdated));
+    }
     let body = [&[0, 1, 8, 0, 6, 4, 0, 2][..], &[2; 6], &[10, 0, 0, 9], &GUEST, &[10, 0, 0, 208]].concat();
     assert_eq!(decode::shown(&ethernet(0x0806, &body)), None, "the frame comes from another station");
     let settings = |text: &str| Config::parse(&file, text).unwrap().listen;

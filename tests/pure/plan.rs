@@ -307,3 +307,31 @@ fn a_process_is_told_from_a_later_one_with_its_number() {
     assert!(!old.is_interrupted());
     assert!(Record { pid: u32::MAX, ..old }.is_interrupted());
 }
+
+#[test]
+fn a_nic_whose_cable_is_pulled_gets_no_address_and_nobody_waits_for_one() {
+    let pulled = |guest: &mut Guest| {
+        for definition in [&mut guest.live, &mut guest.next] {
+            edit(definition, "</interface>", "<link state='down'/></interface>");
+        }
+    };
+    let snapshot = host_with("centos7", pulled);
+    let plan = switch(&snapshot, "centos7", bridge("virbr1")).unwrap();
+    assert!(!plan.has(StepId::Address) && plan.has(StepId::Port) && plan.bounce == Bounce::Off);
+    assert!(plan.consequences.iter().any(|told| told.contains("its cable is pulled")), "{}", told(&plan));
+    // What takes a cable's change back is told as a change of the cable.
+    let centos7 = nic_of(&snapshot, "centos7");
+    let done = nic::link(&host(facts()), centos7, LinkState::Down, When::NowAndNextBoot).unwrap();
+    let after = |edit: &Option<virt_net::change::Edit>| edit.as_ref().unwrap().after.clone();
+    let now = host_with("centos7", |guest| {
+        for (definition, text) in [(&mut guest.live, after(&done.live)), (&mut guest.next, after(&done.next))]
+        {
+            let whole = definition.as_ref().unwrap();
+            let nic = whole.nics.first().unwrap();
+            let xml = whole.xml.replace(whole.element(nic), &text);
+            *definition = Some(Definition::parse(&xml).unwrap());
+        }
+    });
+    let back = undo::plan(&now, &done, Came::Through).unwrap().unwrap();
+    assert_eq!(back.consequences, ["The guest sees its cable plugged in, and asks for an address."]);
+}

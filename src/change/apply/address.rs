@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::StepState;
 use super::course::{Course, millis};
 use super::listen::{Heard, Listener};
-use crate::change::plan::{StepId, Verdict};
+use crate::change::plan::{Expected, StepId, Verdict};
 use crate::model::guest::DomainState;
-use crate::model::ids::{NicId, Timestamp};
-use crate::model::snapshot::{NicAddress, Origin, Snapshot};
+use crate::model::ids::{IfName, NicId, Timestamp};
+use crate::model::snapshot::{Nic, NicAddress, Origin, Snapshot};
 use crate::source::{Update, now};
 
 /// How long an address is waited for: by a guest that runs, and by one that has to boot first.
@@ -89,11 +89,21 @@ impl Course<'_> {
             };
             if is_news {
                 if let Some(updates) = &self.tools.updates {
-                    let _ = updates.send(Update::Seen { mac: self.plan.nic.mac, address, at: now() });
+                    let (mac, on) = (self.plan.nic.mac, self.place());
+                    let _ = updates.send(Update::Seen { mac, address, on, at: now() });
                 }
                 return address;
             }
             *still = Some(address);
+        }
+    }
+
+    /// The bridge or link that the NIC is on after the change: a snapshot may be from before.
+    fn place(&self) -> Option<IfName> {
+        match self.plan.expected {
+            Some(Expected::OnBridge { bridge }) => Some(bridge),
+            Some(Expected::OnLink { lower: Some(lower), .. }) => Some(lower),
+            _ => self.tools.snapshots.borrow().nic(self.plan.nic).and_then(Nic::place),
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
     if let Bounce::Hold(hold) = plan.bounce {
         step(StepId::Link, format!("link down {} s, then up", hold.as_secs_f32()));
     }
-    if plan.verdict == Verdict::Reseat {
+    if plan.verdict == Verdict::Reseat || plan.leaves_cable_pulled() {
         return steps;
     }
     step(StepId::Address, "the guest has an address".to_owned());

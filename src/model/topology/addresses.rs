@@ -19,6 +19,7 @@ pub(super) fn of_nic(
     mac: Mac,
     network: Option<&Network>,
     bridge: Option<IfName>,
+    lower: Option<IfName>,
 ) -> Vec<NicAddress> {
     if !guest.state.is_active() || !mac.is_real() {
         return Vec::new();
@@ -27,7 +28,7 @@ pub(super) fn of_nic(
     found.extend(from_agent(guest, mac));
     found.extend(from_leases(host, mac, network));
     found.extend(from_neighbours(host, mac, network, bridge));
-    found.extend(from_packets(host, mac, network));
+    found.extend(from_packets(host, mac, network, bridge.or(lower)));
     best_of(found)
 }
 
@@ -39,8 +40,14 @@ fn foreign(network: Option<&Network>, address: IpAddr) -> bool {
     })
 }
 
-/// What was seen on the wire fits only as long as the NIC is not on a network whose subnets say otherwise.
-fn from_packets(host: &Host<'_>, mac: Mac, network: Option<&Network>) -> Option<NicAddress> {
+/// What was seen on the wire fits only as long as the NIC is where it was, and not on a network whose subnets say
+/// otherwise.
+fn from_packets(
+    host: &Host<'_>,
+    mac: Mac,
+    network: Option<&Network>,
+    here: Option<IfName>,
+) -> Option<NicAddress> {
     let seen = host.facts.seen.iter().find(|seen| seen.mac == mac)?;
     Some(NicAddress {
         address: seen.address,
@@ -48,7 +55,7 @@ fn from_packets(host: &Host<'_>, mac: Mac, network: Option<&Network>) -> Option<
         origin: Origin::Packet,
         hostname: None,
         expires: None,
-        stale: foreign(network, seen.address),
+        stale: seen.on.is_some_and(|on| here != Some(on)) || foreign(network, seen.address),
     })
 }
 

@@ -82,7 +82,7 @@ fn one(
         expected_bridge: live.as_ref().and_then(|nic| expected_bridge(&nic.source, network)),
         network: network.map(|network| network.id),
         lower,
-        addresses: addresses::of_nic(host, guest, id.mac, network, bridge),
+        addresses: addresses::of_nic(host, guest, id.mac, network, bridge, lower),
         counters: counters.map(|counters| if swapped { counters.swapped() } else { counters }),
         rate: link.and_then(|link| history.rate(link.index)).map(from_guest),
         swapped,

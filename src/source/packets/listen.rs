@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::decode::{Shown, shown};
 use super::{Capture, CaptureError, Only};
-use crate::model::{IfIndex, IfName, Snapshot, Timestamp};
+use crate::model::{IfIndex, IfName, Nic, Snapshot, Timestamp};
 use crate::source::{Backoff, Update, Updates};
 
 /// Whether guests' packets are listened to.
@@ -51,8 +51,10 @@ fn listen(
         let Some(packet) = capture.next(WAIT)? else { continue };
         backoff.reset();
         let Some(shown) = shown(&packet.bytes) else { continue };
-        if is_news(&snapshots.borrow(), shown, packet.at) {
-            let update = Update::Seen { mac: shown.mac, address: shown.address, at: packet.at };
+        let snapshot = snapshots.borrow().clone();
+        if is_news(&snapshot, shown, packet.at) {
+            let on = nic_of(&snapshot, shown).and_then(Nic::place);
+            let update = Update::Seen { mac: shown.mac, address: shown.address, on, at: packet.at };
             if updates.send(update).is_err() {
                 return Ok(());
             }
@@ -61,12 +63,16 @@ fn listen(
     Ok(())
 }
 
-/// It is a guest's, and not known yet or not seen for a while.
+/// It is a guest's, and not known yet where the guest is, or not seen for a while.
 #[must_use]
 pub fn is_news(snapshot: &Snapshot, shown: Shown, at: Timestamp) -> bool {
-    let guest = snapshot.nics.iter().any(|nic| nic.id.mac == shown.mac);
-    let known = snapshot.seen.iter().any(|seen| {
-        seen.mac == shown.mac && seen.address == shown.address && at.millis_since(seen.at) < AGAIN
-    });
-    guest && !known
+    let Some(nic) = nic_of(snapshot, shown) else { return false };
+    !snapshot.seen.iter().any(|seen| {
+        let same = seen.mac == shown.mac && seen.address == shown.address && seen.on == nic.place();
+        same && at.millis_since(seen.at) < AGAIN
+    })
+}
+
+fn nic_of(snapshot: &Snapshot, shown: Shown) -> Option<&Nic> {
+    snapshot.nics.iter().find(|nic| nic.id.mac == shown.mac)
 }
