@@ -108,7 +108,8 @@ fn a_nic_is_switched_and_taken_back_by_keys() {
     draw(&lab, &terminal);
 
     choose(&mut terminal, "bridge virbr1");
-    for text in ["Live. The guest keeps its device", "192.168.122.208 is lost", "+ <source bridge='virbr1'/>"]
+    for text in
+        ["Live. The guest keeps its device", "192.168.122.208 is lost", "+   <source bridge='virbr1'/>"]
     {
         terminal.shows(text);
     }
