@@ -30,3 +30,4 @@ mod reading;
 mod screen;
 mod shim;
 mod switch;
+mod vlan_bond;
