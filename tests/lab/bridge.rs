@@ -260,7 +260,7 @@ fn the_session_survives_and_the_old_state_comes_back_unless_confirmed() {
     let text = lab.run("kvm1", &format!("{create} --confirm 15s"));
     assert!(text.contains("this path carries your session: 10.0.0.1 → eth0"), "{text}");
     assert!(text.contains("default via 10.0.0.2 dev br7") && text.contains("no packet is lost"), "{text}");
-    assert!(text.contains("+ bridge_ports eth0") && text.contains("virt-net confirm"), "{text}");
+    assert!(text.contains("+     bridge_ports eth0") && text.contains("virt-net confirm"), "{text}");
     assert_eq!(waiting(&lab).as_deref(), Some("waiting"));
     let made =
         lab.run("kvm1", "ip -br address show br7; bridge link show dev eth0; virt-net show bridges 2>&1");
