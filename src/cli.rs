@@ -107,7 +107,7 @@ pub enum Command {
     Capture(capture::CaptureArgs),
     /// Say who can reach whom, and why not; sends nothing
     Reach(reach::ReachArgs),
-    /// Take the last change back
+    /// Take the last change of a NIC or shim back; networks and bridges have commands of their own
     Undo(undo::UndoArgs),
     /// Write everything the program reads of this host as JSON, for bug reports and --replay
     Dump(dump::DumpArgs),

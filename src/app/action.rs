@@ -245,7 +245,13 @@ pub const ACTIONS: &[Spec] = &[
         "the way of the NIC's packets, rule by rule, and who reaches whom",
     ),
     spec(Context::Panes, Action::NewBridge, &["b"], "", "make a bridge over a NIC of the host"),
-    spec(Context::Panes, Action::Undo, &["u"], "undo", "take the last change back, with a preview"),
+    spec(
+        Context::Panes,
+        Action::Undo,
+        &["u"],
+        "undo",
+        "take the last change of a NIC or shim back, with a preview",
+    ),
     spec(Context::Panes, Action::Mark, &["x"], "", "mark the NIC; s switches all marked ones together"),
     spec(Context::Panes, Action::MarkAll, &["X"], "", "mark all NICs of the same place, or none"),
     spec(

@@ -216,7 +216,7 @@ pub enum WayBack {
 /// There is none, or what it changed was changed since.
 pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<WayBack, Refusal> {
     let refuse = |reason: &str, way_out: &str| Refusal {
-        what: "undo the last change".to_owned(),
+        what: "undo the last change of a NIC or shim".to_owned(),
         reason: reason.to_owned(),
         way_out: way_out.to_owned(),
     };
@@ -225,8 +225,10 @@ pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<WayBack, Refu
         Recorded::Nic(plan) => snapshot.health.libvirt.is_ok() && snapshot.guest(plan.nic.domain).is_none(),
         Recorded::Shim(_) => false,
     };
-    let as_before =
-        || refuse("everything is as it was before it already", "undo again for the change before");
+    let as_before = |done: &Recorded| Refusal {
+        what: format!("take back {}", done.words()),
+        ..refuse("everything is as it was before it already", "undo again for the change before")
+    };
     let left = shim::unfinished(journal);
     let last = loop {
         let last = journal.last_open();
@@ -246,13 +248,15 @@ pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<WayBack, Refu
             let takes = TakesBack { begun: last.begun, came: Came::Through };
             let back = shim::plan_back(snapshot, done, takes)?;
             if matches!(&back, WayBack::Shim(_, plan) if plan.is_nothing()) {
+                let refusal = as_before(&last.plan);
                 note(journal, last, State::Undone);
-                return Err(as_before());
+                return Err(refusal);
             }
             return Ok(back);
         }
         Recorded::Nic(plan) => plan.group,
     };
+    let nothing_left = as_before(&last.plan);
     let together = match group {
         None => vec![last],
         group => journal.records().into_iter().filter(|other| is_of_group(other, group)).collect(),
@@ -271,7 +275,7 @@ pub fn plan_undo(snapshot: &Snapshot, journal: &Journal) -> Result<WayBack, Refu
     }
     let Many { mut plans, mut left_out } = many;
     match (plans.len(), left_out.len()) {
-        (0, 0) => Err(as_before()),
+        (0, 0) => Err(nothing_left),
         (0, _) => Err(left_out.remove(0).refusal),
         (1, 0) => Ok(WayBack::One(Box::new(plans.remove(0)))),
         _ => Ok(WayBack::Together(Box::new(Many { plans, left_out }))),
