@@ -166,10 +166,18 @@ fn keeps(lab: &Lab, played: &Played) -> String {
         lab.run("kvm1", "ip -4 -br address show scope global | sed 's/ metric [0-9]*//'; ip -br link | awk '{ print $1, $3 }'; ip route | sed 's/ *metric.*//' | sort -u")
     };
     let before = look();
+    let metric = |link: &str| {
+        lab.run("kvm1", &format!("ip route show default dev {link} | grep -o 'metric [0-9]*'; true"))
+    };
+    let old_metric = metric("eth0");
 
     let text = lab.run("kvm1", "virt-net bridge create br7 --port eth0 --yes --confirm 60s");
     assert!(text.contains(&format!("eth0 belongs to {owner}")), "{text}");
     assert_eq!(address_of(lab, "br7"), address, "{owner}: {text}");
+    // netplan writes NetworkManager's profile, and has no such setting for it.
+    if owner != "netplan" {
+        assert_eq!(metric("br7"), old_metric, "{owner}: the route competes as before");
+    }
     assert_eq!(files(lab), old_files, "{owner}: nothing that a boot reads changes before it is confirmed");
     let text = lab.run("kvm1", "virt-net rollback");
     assert!(text.contains("the old state is seen in the kernel"), "{owner}: {text}");

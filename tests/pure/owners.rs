@@ -20,6 +20,7 @@ fn spec(address: Addressing, stp: Stp) -> Spec {
         stp,
         address,
         gateway,
+        metrics: [None, None],
     }
 }
 
@@ -247,10 +248,18 @@ unheard=of
         fresh: ["b-uuid".to_owned(), "p-uuid".to_owned()],
         checkpoint: true,
     };
-    let setting = persist::create(&owner, &moved()).unwrap();
+    let setting = persist::create(&owner, &Spec { metrics: [Some(100), None], ..moved() }).unwrap();
     let bridge = after(&setting, "/etc/NetworkManager/system-connections/virbr1.nmconnection");
-    for line in ["uuid=b-uuid", "type=bridge", "zone=public", "# why", "unheard=of", "mtu=9000", "stp=false"]
-    {
+    for line in [
+        "route-metric=100",
+        "uuid=b-uuid",
+        "type=bridge",
+        "zone=public",
+        "# why",
+        "unheard=of",
+        "mtu=9000",
+        "stp=false",
+    ] {
         assert!(bridge.lines().any(|found| found == line), "{line} in {bridge}");
     }
     assert!(!bridge.contains("hunter2") && !bridge.contains("timestamp"), "{bridge}");

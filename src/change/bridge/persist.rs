@@ -210,6 +210,8 @@ pub struct Spec {
     pub address: Addressing,
     /// The gateway that a given address uses.
     pub gateway: Option<IpAddr>,
+    /// The metrics of the NIC's default routes, IPv4 and IPv6: some owners give routes over a bridge another one.
+    pub metrics: [Option<u32>; 2],
 }
 
 impl Spec {

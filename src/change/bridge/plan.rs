@@ -83,7 +83,8 @@ impl Planner<'_> {
 
         let gateway = self.gateway_in(link, address);
         let owner = self.owner(port)?;
-        let spec = Spec { bridge, port, mac: link.mac, mtu: link.mtu, stp, address, gateway };
+        let metrics = [true, false].map(|is_ipv4| self.default_metric(link, is_ipv4));
+        let spec = Spec { bridge, port, mac: link.mac, mtu: link.mtu, stp, address, gateway, metrics };
         let setting = match owner.map(|owner| persist::create(owner, &spec)) {
             None => Setting::default(),
             Some(Ok(setting)) => setting,
@@ -300,6 +301,12 @@ impl Planner<'_> {
         routes.find_map(|route| {
             route.gateway.filter(|gateway| route.destination.prefix_len() == 0 && given.contains(gateway))
         })
+    }
+
+    fn default_metric(&self, link: &Link, is_ipv4: bool) -> Option<u32> {
+        let mut routes =
+            picture::routes(self.snapshot, link).filter(|route| route.destination.prefix_len() == 0);
+        routes.find(|route| route.destination.addr().is_ipv4() == is_ipv4).map(|route| route.metric)
     }
 
     fn restore(&self, link: &Link) -> Step {

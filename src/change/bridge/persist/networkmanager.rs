@@ -93,6 +93,13 @@ fn bridge_profile(old: &Ini, uuid: &str, spec: &Spec) -> Ini {
         }
     }
     readdress(&mut new, spec);
+    // By itself NetworkManager makes a bridge's routes worse than those of a NIC.
+    for (family, metric) in ["ipv4", "ipv6"].into_iter().zip(spec.metrics) {
+        let is_set = new.section(family).is_some_and(|section| section.get("route-metric").is_some());
+        if let Some(metric) = metric.filter(|metric| *metric > 0 && !is_set) {
+            new.section_mut(family).set("route-metric", &metric.to_string());
+        }
+    }
     new.marked(&spec.mark())
 }
 
