@@ -163,7 +163,7 @@ fn keeps(lab: &Lab, played: &Played) -> String {
     let address = address_of(lab, "eth0");
     let old_files = files(lab);
     let look = || {
-        lab.run("kvm1", "ip -4 -br address show scope global | sed 's/ metric [0-9]*//'; ip -br link | awk '{ print $1, $3 }'; ip route | sed 's/ *metric.*//' | sort -u")
+        lab.run("kvm1", "ip -4 -br address show scope global | sed 's/ metric [0-9]*//'; ip -br link | awk '{ print $1, $3 }'; ip route | sort")
     };
     let before = look();
     let metric = |link: &str| {

@@ -45,7 +45,7 @@ pub(super) fn create(
     }
     Ok(Setting {
         steps: steps(&volatile, port_uuid, checkpoint),
-        undo: undo(&volatile, uuid, checkpoint),
+        undo: undo(&volatile, uuid, same_metrics(&old, spec), checkpoint),
         keep: keep(&volatile, &lasting, checkpoint),
         later: (
             vec![up(uuid, OnFailure::Stop), down(bridge_uuid), reload()],
@@ -94,11 +94,8 @@ fn bridge_profile(old: &Ini, uuid: &str, spec: &Spec) -> Ini {
     }
     readdress(&mut new, spec);
     // By itself NetworkManager makes a bridge's routes worse than those of a NIC.
-    for (family, metric) in ["ipv4", "ipv6"].into_iter().zip(spec.metrics) {
-        let is_set = new.section(family).is_some_and(|section| section.get("route-metric").is_some());
-        if let Some(metric) = metric.filter(|metric| *metric > 0 && !is_set) {
-            new.section_mut(family).set("route-metric", &metric.to_string());
-        }
+    for (family, metric) in metrics(&new, spec) {
+        new.section_mut(family).set("route-metric", &metric);
     }
     new.marked(&spec.mark())
 }
@@ -152,6 +149,26 @@ fn left_down(profile: &Text, spec: &Spec) -> FileChange {
     }
 }
 
+/// The metrics of the NIC's routes, by family, that a profile leaves to NetworkManager.
+fn metrics(profile: &Ini, spec: &Spec) -> Vec<(&'static str, String)> {
+    let is_open =
+        |family| profile.section(family).is_none_or(|section| section.get("route-metric").is_none());
+    let known = ["ipv4", "ipv6"].into_iter().zip(spec.metrics);
+    let known = known.filter_map(|(family, metric)| Some((family, metric.filter(|metric| *metric > 0)?)));
+    known.filter(|(family, _)| is_open(family)).map(|(family, metric)| (family, metric.to_string())).collect()
+}
+
+/// A profile that comes up again beside others gets the next free metric: the NIC gets the ones that it had, in what
+/// is active, not in its profile.
+fn same_metrics(old: &Ini, spec: &Spec) -> Option<Step> {
+    let mut argv = call(&["nmcli", "device", "modify", &spec.port.to_string()]);
+    let metrics = metrics(old, spec);
+    argv.extend(
+        metrics.iter().flat_map(|(family, metric)| [format!("{family}.route-metric"), metric.clone()]),
+    );
+    (!metrics.is_empty()).then_some(Step::Call { argv, failure: OnFailure::GoOn })
+}
+
 fn steps(volatile: &[FileChange; 2], port: &str, checkpoint: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     if checkpoint {
@@ -172,8 +189,9 @@ fn down(uuid: &str) -> Step {
     Step::Call { argv, failure: OnFailure::GoOn }
 }
 
-fn undo(volatile: &[FileChange; 2], old: &str, checkpoint: bool) -> Vec<Step> {
+fn undo(volatile: &[FileChange; 2], old: &str, metrics: Option<Step>, checkpoint: bool) -> Vec<Step> {
     let mut undo = vec![up(old, OnFailure::GoOn)];
+    undo.extend(metrics);
     undo.extend(volatile.iter().rev().map(|file| Step::PutBack { file: file.clone() }));
     undo.push(reload());
     if checkpoint {
