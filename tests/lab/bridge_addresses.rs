@@ -12,13 +12,7 @@ const GIVEN: &str = "10.0.0.88/16";
 /// Made with this address, kept, and there after a reboot.
 fn has_it(lab: &Lab, played: &Played, wanted: &str, is_so: &str) {
     let owner = played.owner;
-    lab.run("kvm1", played.files);
-    played.boot(lab);
-    until(
-        lab,
-        owner,
-        "ip -4 -o address show dev eth0 scope global | grep -q inet && ip route | grep -q '^default'",
-    );
+    played.set_up(lab);
     let old_files = files(lab);
     let old = address_of(lab, "eth0");
     let create = format!("virt-net bridge create br7 --port eth0 --address {wanted} --yes --confirm 60s");
@@ -53,13 +47,7 @@ fn has_it(lab: &Lab, played: &Played, wanted: &str, is_so: &str) {
 
 /// Nobody lends it an address: everything is as it was, without a question.
 fn without_a_lease(lab: &Lab, played: &Played) {
-    lab.run("kvm1", played.files);
-    played.boot(lab);
-    until(
-        lab,
-        played.owner,
-        "ip -4 -o address show dev eth0 scope global | grep -q inet && ip route | grep -q '^default'",
-    );
+    played.set_up(lab);
     let old = address_of(lab, "eth0");
     lab.run("lan", "kill -STOP $(cat /run/lan-dnsmasq.pid)");
     let text = lab.run(

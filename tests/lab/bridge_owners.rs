@@ -125,6 +125,17 @@ const NETWORKMANAGER_DHCP: Played = Played {
 };
 
 impl Played {
+    /// Its files, and the network that it brings up from them: an address and a default route.
+    pub(crate) fn set_up(&self, lab: &Lab) {
+        lab.run("kvm1", self.files);
+        self.boot(lab);
+        until(
+            lab,
+            self.owner,
+            "ip -4 -o address show dev eth0 scope global | grep -q inet && ip route | grep -q '^default'",
+        );
+    }
+
     /// As after a reboot: nothing but its files.
     pub(crate) fn boot(&self, lab: &Lab) {
         lab.run("kvm1", &format!("{NOTHING}; {}", self.start));
@@ -153,13 +164,7 @@ pub(crate) fn address_of(lab: &Lab, link: &str) -> String {
 /// Made and taken back, made and kept, over a reboot; the address stays the same all the time.
 fn keeps(lab: &Lab, played: &Played) -> String {
     let owner = played.owner;
-    lab.run("kvm1", played.files);
-    played.boot(lab);
-    until(
-        lab,
-        owner,
-        "ip -4 -o address show dev eth0 scope global | grep -q inet && ip route | grep -q '^default'",
-    );
+    played.set_up(lab);
     let address = address_of(lab, "eth0");
     let old_files = files(lab);
     let look = || {
