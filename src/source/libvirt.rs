@@ -31,6 +31,7 @@ pub use closing::all_closed;
 pub use connection::{Access, Connection};
 pub use error::{ErrorKind, LibvirtError};
 pub use events::{CloseReason, Event, Subscription};
+pub use ffi::end_process;
 pub use objects::{Autostart, GuestHandle, NetworkHandle, Scope};
 
 use super::Updates;

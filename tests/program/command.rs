@@ -27,3 +27,19 @@ fn of_several_nics_one_is_named_by_an_example() {
         assert!(said.contains(&format!("as in: virt-net {command} web01 vnet1")), "{said}");
     }
 }
+
+/// The exit handlers of the C libraries would run beside libvirt's threads.
+#[test]
+fn the_process_ends_without_the_exit_handlers_of_c_libraries() {
+    let home = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_virt-net"))
+        .args(["--replay", KVM1, "show", "bridges"])
+        .env("HOME", home.path())
+        .env("LD_DEBUG", "files")
+        .output()
+        .unwrap();
+    let (printed, loader) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && printed.contains("virbr0"), "{printed}{loader}");
+    assert!(loader.contains("calling init: ") && !loader.contains("calling fini: "), "{loader}");
+}
