@@ -238,6 +238,10 @@ fn routed_with_ipv6(lab: &Lab) {
         .verified();
     lab.virt_net("switch centos7 --to network=six --yes").verified();
     lab.guest("kvm1", "centos7", "ip addr add fd00:7::20/64 dev eth0");
+    // Its router is told to it by an advertisement, which it may have to ask for again.
+    let told =
+        "for n in $(seq 60); do ip -6 route | grep -q ^default && exit; sleep 1; done; ip -6 route; exit 1";
+    lab.guest("kvm1", "centos7", told);
     let goes = |to: &str, answer: &str, reason: &str, real: bool| {
         let path = lab.json("kvm1", &format!("virt-net path centos7 --to {to} --json"));
         let told = path["reason"].as_str().unwrap_or_default();
