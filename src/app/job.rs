@@ -10,7 +10,7 @@ use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
 use crate::change::new_guest::GuestPlan;
 use crate::change::shim::{self, ShimEvidence, ShimPlan, ShimWant};
-use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepState};
+use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepId, StepState, Verdict};
 use crate::model::Snapshot;
 
 /// A change that can be previewed and carried out.
@@ -131,6 +131,15 @@ pub struct News {
     pub state: StepState,
 }
 
+/// See [`Job::proven_by`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prover {
+    /// Links and ports were looked at.
+    Kernel,
+    /// Definitions were read back.
+    Libvirt,
+}
+
 impl Job {
     /// What it is, in one line.
     #[must_use]
@@ -171,6 +180,20 @@ impl Job {
             Self::Shim(job) => job.plan.takes_back.is_none() && !job.plan.is_nothing(),
             Self::Power(_) | Self::Network(_) | Self::Bridge(_) | Self::Host(_) | Self::Guest(_) => false,
         }
+    }
+
+    /// Who has shown that a change of NICs or shims holds: the kernel knows neither of a cable nor of a next boot.
+    #[must_use]
+    pub fn proven_by(&self) -> Prover {
+        let is_seen =
+            |plan: &Plan| plan.has(StepId::Kernel) && (plan.moves() || plan.verdict != Verdict::Live);
+        let by_kernel = match self {
+            Self::Nic(plan) => is_seen(plan),
+            Self::Many(many) => many.plans.iter().all(is_seen),
+            Self::Shim(_) => true,
+            Self::Power(_) | Self::Network(_) | Self::Bridge(_) | Self::Host(_) | Self::Guest(_) => false,
+        };
+        if by_kernel { Prover::Kernel } else { Prover::Libvirt }
     }
 
     /// What it means.
@@ -312,7 +335,7 @@ fn bridge_steps(plan: &BridgePlan) -> Vec<JobStep> {
         let key = bridge_key(at);
         JobStep { label: key.clone(), key, text: step.text(), state: None }
     });
-    let text = "seen in the kernel, and every gateway answers".to_owned();
+    let text = "seen in the kernel, and every gateway that answered before answers".to_owned();
     let proof = JobStep { key: PROOF.to_owned(), label: PROOF.to_owned(), text, state: None };
     steps.chain([proof]).collect()
 }

@@ -179,10 +179,7 @@ fn keeps(lab: &Lab, played: &Played) -> String {
     let text = lab.run("kvm1", "virt-net bridge create br7 --port eth0 --yes --confirm 60s");
     assert!(text.contains(&format!("eth0 belongs to {owner}")), "{text}");
     assert_eq!(address_of(lab, "br7"), address, "{owner}: {text}");
-    // netplan writes NetworkManager's profile, and has no such setting for it.
-    if owner != "netplan" {
-        assert_eq!(metric("br7"), old_metric, "{owner}: the route competes as before");
-    }
+    assert_eq!(metric("br7"), old_metric, "{owner}: the route competes as before");
     assert_eq!(files(lab), old_files, "{owner}: nothing that a boot reads changes before it is confirmed");
     let text = lab.run("kvm1", "virt-net rollback");
     assert!(text.contains("the old state is seen in the kernel"), "{owner}: {text}");
@@ -202,6 +199,7 @@ fn keeps(lab: &Lab, played: &Played) -> String {
         "ip -4 -o address show dev br7 | grep -q ' {address} ' && ip -o link show dev eth0 | grep -q 'master br7' && ip route | grep -q '^default.* dev br7'"
     );
     until(lab, &format!("{owner} after a reboot"), &is_up);
+    assert_eq!(metric("br7"), old_metric, "{owner} after a reboot");
     assert_eq!(address_of(lab, "eth0"), "", "{owner} after a reboot");
     lab.run("pc", &format!("ping -c 2 -i 0.2 -W 2 {}", address.split('/').next().unwrap()));
     old_files

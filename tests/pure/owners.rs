@@ -360,6 +360,26 @@ network:
     assert!(persist::create(&owner(flow), &moved()).unwrap_err().contains("in blocks of lines"));
 }
 
+/// netplan has no key for the metric of a static address' own route.
+#[test]
+fn netplan_over_networkmanager_keeps_the_metrics_of_routes() {
+    let text = |lines: &str| {
+        let text = format!("network:\n  ethernets:\n    eth0:\n      dhcp4: true\n{lines}");
+        let owner = Owner::Netplan {
+            yaml: file("/etc/netplan/50-cloud.yaml", &text),
+            others: Vec::new(),
+            renderer: Renderer::NetworkManager { checkpoint: true },
+            generate: vec!["generate".to_owned()],
+        };
+        let setting = persist::create(&owner, &Spec { metrics: [Some(100), None], ..moved() }).unwrap();
+        after(&setting, "/etc/netplan/50-cloud.yaml").to_owned()
+    };
+    let kept = "      networkmanager:\n        passthrough:\n          ipv4.route-metric: \"100\"\n      dhcp4: true\n";
+    assert!(text("").contains(kept), "{}", text(""));
+    let own = "      dhcp4-overrides:\n        route-metric: 200\n";
+    assert!(text(own).contains(own) && !text(own).contains("passthrough"), "{}", text(own));
+}
+
 #[test]
 fn networkmanager_on_rhel_keeps_its_ifcfg_files() {
     let path = "/etc/sysconfig/network-scripts/ifcfg-eth0";

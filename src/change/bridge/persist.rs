@@ -225,6 +225,12 @@ impl Spec {
         Step::AddBridge { bridge: self.bridge, mac: self.mac, mtu: self.mtu, stp: self.stp }
     }
 
+    /// The metrics to be kept, by family as NetworkManager calls it.
+    fn known_metrics(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let known = ["ipv4", "ipv6"].into_iter().zip(self.metrics);
+        known.filter_map(|(family, metric)| Some((family, metric.filter(|metric| *metric > 0)?)))
+    }
+
     fn given(&self) -> Option<IpNet> {
         match self.address {
             Addressing::Static(address) => Some(address),

@@ -7,7 +7,7 @@
 
 use ratatui::text::{Line, Span};
 
-use crate::app::job::{Job, JobStep};
+use crate::app::job::{Job, JobStep, Prover};
 use crate::app::state::ChangeRun;
 use crate::app::waiting::seconds;
 use crate::change::bridge::course;
@@ -84,13 +84,21 @@ fn ending<'a>(change: &ChangeRun, now: Timestamp, theme: Theme, room: usize) -> 
             (role, head, rest.iter().flat_map(|text| more(text)).collect())
         }
         Some(Outcome::Verified { .. }) if change.job.can_be_undone() => {
-            (Role::Good, " ✔ verified by the kernel; u takes it back", Vec::new())
+            let head = match change.job.proven_by() {
+                Prover::Kernel => " ✔ verified by the kernel; u takes it back",
+                Prover::Libvirt => " ✔ verified by libvirt; u takes it back",
+            };
+            (Role::Good, head, Vec::new())
         }
         Some(Outcome::Verified { .. }) if change.output.is_some() => {
             (Role::Good, " ✔ verified; the guest is selected", Vec::new())
         }
         Some(Outcome::Verified { .. }) if matches!(change.job, Job::Nic(_) | Job::Many(_)) => {
-            (Role::Good, " ✔ verified by the kernel", Vec::new())
+            let head = match change.job.proven_by() {
+                Prover::Kernel => " ✔ verified by the kernel",
+                Prover::Libvirt => " ✔ verified by libvirt",
+            };
+            (Role::Good, head, Vec::new())
         }
         Some(Outcome::Verified { .. }) => (Role::Good, " ✔ verified", Vec::new()),
         Some(Outcome::Reverted { why }) => (Role::Warn, " ▲ everything is as it was, because", more(why)),

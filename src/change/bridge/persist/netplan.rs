@@ -60,7 +60,7 @@ pub(super) fn create(
     generate: &[String],
     spec: &Spec,
 ) -> Result<Setting, String> {
-    let text = rewritten(&yaml.text, spec)
+    let text = rewritten(&yaml.text, renderer, spec)
         .ok_or_else(|| format!("{} does not name {} in blocks of lines", yaml.path.display(), spec.port))?;
     let name = yaml.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // A file in /run goes before the one of the same name in /etc.
@@ -128,7 +128,7 @@ fn end(renderer: Renderer) -> Vec<Step> {
     }
 }
 
-fn rewritten(text: &str, spec: &Spec) -> Option<String> {
+fn rewritten(text: &str, renderer: Renderer, spec: &Spec) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let (network, network_depth) = find(&lines, 0, lines.len(), "network")?;
     let network_end = block_end(&lines, network + 1, network_depth);
@@ -143,7 +143,9 @@ fn rewritten(text: &str, spec: &Spec) -> Option<String> {
 
     let indent = |depth: usize| " ".repeat(depth);
     let mut bridge = vec![format!("{}{}:", indent(nic_depth), spec.bridge)];
-    bridge.extend(settings(spec).into_iter().map(|line| format!("{}{line}", indent(inner))));
+    let mut settings = settings(spec);
+    settings.extend(metrics(renderer, spec, &moving));
+    bridge.extend(settings.into_iter().map(|line| format!("{}{line}", indent(inner))));
     bridge.extend(moving);
     let bridges = find(&lines, network + 1, network_end, "bridges");
     let mut out: Vec<String> = Vec::new();
@@ -219,4 +221,18 @@ fn settings(spec: &Spec) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The metrics of the NIC's routes, where the file leaves them to NetworkManager: it gives routes over a bridge a
+/// worse one than it gave the NIC's, and another NIC's route could win.
+fn metrics(renderer: Renderer, spec: &Spec, moving: &[String]) -> Vec<String> {
+    let is_set = moving.iter().any(|line| key(line).is_some_and(|(_, name)| name == "route-metric"));
+    let lines: Vec<String> = spec
+        .known_metrics()
+        .map(|(family, metric)| format!("    {family}.route-metric: \"{metric}\""))
+        .collect();
+    if lines.is_empty() || is_set || renderer == Renderer::Networkd {
+        return Vec::new();
+    }
+    ["networkmanager:", "  passthrough:"].into_iter().map(str::to_owned).chain(lines).collect()
 }

@@ -153,9 +153,8 @@ fn left_down(profile: &Text, spec: &Spec) -> FileChange {
 fn metrics(profile: &Ini, spec: &Spec) -> Vec<(&'static str, String)> {
     let is_open =
         |family| profile.section(family).is_none_or(|section| section.get("route-metric").is_none());
-    let known = ["ipv4", "ipv6"].into_iter().zip(spec.metrics);
-    let known = known.filter_map(|(family, metric)| Some((family, metric.filter(|metric| *metric > 0)?)));
-    known.filter(|(family, _)| is_open(family)).map(|(family, metric)| (family, metric.to_string())).collect()
+    let open = spec.known_metrics().filter(|(family, _)| is_open(family));
+    open.map(|(family, metric)| (family, metric.to_string())).collect()
 }
 
 /// A profile that comes up again beside others gets the next free metric: the NIC gets the ones that it had, in what

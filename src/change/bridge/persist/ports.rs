@@ -98,7 +98,14 @@ pub fn change(owner: &Owner, found: Found, spec: PortSpec) -> Result<Setting, St
             let [file] = found.written else {
                 return Err(format!("{port} is written down by somebody else: take it out there by hand"));
             };
-            Ok(forgotten(file, spec))
+            let mut setting = forgotten(file, spec);
+            if matches!(owner, Owner::NetworkManager { .. }) {
+                setting.told.push(format!(
+                    "NetworkManager does with {port} then what its other profiles say; without one it asks a DHCP \
+                     server, unless no-auto-default is set"
+                ));
+            }
+            Ok(setting)
         }
         (Owner::Ifcfg { file, .. }, _) => {
             let change = in_ifcfg(file, found, spec)?;
