@@ -118,11 +118,20 @@ impl SwitchForm {
             return;
         }
         self.structure = snapshot.structure;
-        let chosen = self.choices.get(self.cursor).map(|choice| choice.target.clone());
+        let chosen = self.choices.get(self.cursor).cloned();
         self.choices = target::choices(snapshot, self.nic);
-        let again = chosen.and_then(|chosen| self.choices.iter().position(|choice| choice.target == chosen));
-        self.cursor = again.unwrap_or(0);
+        if let Some(chosen) = chosen {
+            let again = self.choices.iter().position(|choice| choice.target == chosen.target);
+            self.cursor = again.unwrap_or_else(|| {
+                // Under the cursor nothing becomes another target by itself.
+                let at = self.cursor.min(self.choices.len());
+                self.choices.insert(at, chosen.gone());
+                at
+            });
+        }
+        let scroll = self.scroll;
         self.replan(snapshot);
+        self.scroll = scroll;
     }
 
     /// Moves the cursor.

@@ -60,7 +60,13 @@ fn on_event(app: &mut App, event: Event) -> Vec<Effect> {
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Planned(planned) => match *planned {
-            Ok(job) => ask(app, job.kind(), job),
+            Ok(job) => {
+                // Enter was pressed again meanwhile.
+                if matches!(app.overlays.last(), Some(Overlay::Confirm { .. })) {
+                    app.overlays.pop();
+                }
+                ask(app, job.kind(), job);
+            }
             Err(refusal) => app.say(format!("{refusal}; {}", refusal.way_out)),
         },
         Event::Waiting(waiting) => {
@@ -352,8 +358,15 @@ pub(super) fn scroll(app: &mut App, action: Action) -> bool {
 
 fn on_confirm(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
+        Action::Apply if matches!(app.overlays.last(), Some(Overlay::Confirm { .. })) && is_busy(app) => {}
         Action::Apply => match app.overlays.pop() {
-            Some(Overlay::Confirm { job, .. }) => return start(app, *job),
+            Some(Overlay::Confirm { job, .. }) => {
+                // The form that it was filled in.
+                if matches!(app.overlays.last(), Some(Overlay::Form(_))) {
+                    app.overlays.pop();
+                }
+                return start(app, *job);
+            }
             Some(Overlay::QuitWhileChanging) => {
                 app.quit_after_change = true;
                 app.say("quits as soon as the change has ended");
@@ -431,10 +444,18 @@ fn scroll_output(app: &mut App, action: Action) -> bool {
     true
 }
 
+/// Whether a change keeps the next one waiting, which is said.
+fn is_busy(app: &mut App) -> bool {
+    let is_changing = app.is_changing();
+    if is_changing {
+        app.say("a change is running already; c shows it");
+    }
+    is_changing
+}
+
 /// Begins a change that was agreed to.
 pub(super) fn start(app: &mut App, job: Job) -> Vec<Effect> {
-    if app.is_changing() {
-        app.say("a change is running already; c shows it");
+    if is_busy(app) {
         return Vec::new();
     }
     if let Some(effect) = beyond_draft(&job) {

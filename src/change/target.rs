@@ -127,6 +127,16 @@ pub struct Choice {
     pub availability: Availability,
 }
 
+impl Choice {
+    /// The same after it has gone.
+    #[must_use]
+    pub fn gone(self) -> Self {
+        let reason = format!("{} is not there any more", self.target.words());
+        let way_out = "choose another one".to_owned();
+        Self { availability: Availability::Refused { reason, way_out }, ..self }
+    }
+}
+
 /// All targets of a NIC: networks, bridges, links. Macvtap is listed once per link, in bridge mode,
 /// or in the mode the NIC has there now.
 #[must_use]

@@ -20,7 +20,7 @@ pub(super) async fn run(command: &NetworkCommand, options: &SourceOptions) -> Re
     let snapshot = sources.settled(Duration::from_secs(10)).await;
     if let Some(sentence) = unreadable(&snapshot) {
         complain(&sentence);
-        return Ok(ExitStatus::Failed);
+        return Ok(ExitStatus::Refused);
     }
     // A deletion that was interrupted may have left nothing but its record.
     let left = |name: &str| snapshot.services.unfinished.iter().any(|left| left.of_network(name));

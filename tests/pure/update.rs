@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
+use virt_net::app::form::SwitchForm;
 use virt_net::app::job::Job;
 use virt_net::app::{App, Effect, Event, Key, Overlay, Pane, RowId, update};
 use virt_net::change::{Bounce, Outcome};
-use virt_net::model::facts::Recording;
-use virt_net::model::{Snapshot, Timestamp};
+use virt_net::model::facts::{Facts, Recording};
+use virt_net::model::{Snapshot, Timestamp, topology};
 use virt_net::source::replay;
 
 pub(crate) const NOW: Timestamp = Timestamp(1_795_499_560_000);
@@ -317,6 +318,37 @@ fn the_switch_form_follows_its_keys_to_a_plan() {
     assert_eq!(state(&app), FORM);
     press(&mut app, "Esc");
     assert_eq!(state(&app), "NICs: centos7 vnet0");
+}
+
+fn form(app: &mut App) -> &mut SwitchForm {
+    let Some(Overlay::Switch(form)) = app.overlays.last_mut() else { panic!("no form") };
+    form
+}
+
+/// Enter never plugs a NIC into what nobody chose, and what is being read stays in sight.
+#[test]
+fn a_target_that_goes_away_is_not_exchanged_for_another() {
+    let mut facts = recording().frames.pop().unwrap();
+    let host = |facts: &Facts, before: Option<&Snapshot>| {
+        Arc::new(topology::join(facts.clone(), Arc::default(), before))
+    };
+    let mut app = App::new(host(&facts, None), NOW, (120, 40));
+    press(&mut app, "s");
+    while !state(&app).contains("switch to bridge virbr1,") {
+        press(&mut app, "j");
+    }
+    form(&mut app).scroll = 3;
+    for gone in ["virbr1", "lo"] {
+        Arc::make_mut(&mut facts.kernel).links.retain(|link| link.name.to_string() != gone);
+        let now = host(&facts, Some(app.live()));
+        update(&mut app, Event::Snapshot(now));
+        assert!(state(&app).contains("switch to bridge virbr1,"), "{}", state(&app));
+        assert!(state(&app).contains("refused"), "{}", state(&app));
+        assert_eq!(form(&mut app).scroll, 3);
+    }
+    assert_eq!(press(&mut app, "Enter"), []);
+    press(&mut app, "k");
+    assert!(state(&app).contains("planned") || !state(&app).contains("virbr1"), "{}", state(&app));
 }
 
 /// There may be hundreds, each a call of its own: libvirt is asked for them by whoever shows them.

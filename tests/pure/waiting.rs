@@ -10,9 +10,9 @@ use virt_net::app::forms::Value;
 use virt_net::app::job::{BridgeJob, Draft};
 use virt_net::app::waiting::Waiting;
 use virt_net::app::{App, Code, Effect, Event, Job, Key, Overlay, update};
-use virt_net::change::Outcome;
 use virt_net::change::bridge::BridgeWant;
 use virt_net::change::bridge::record::{Answer, Progress};
+use virt_net::change::{Outcome, Refusal};
 use virt_net::model::facts::Recording;
 use virt_net::model::rates::History;
 use virt_net::model::{Timestamp, topology};
@@ -170,4 +170,36 @@ fn the_form_asks_for_the_owner_before_anything_is_done() {
     update(&mut app, Event::Planned(Box::new(Ok(Job::from(ready)))));
     assert!(matches!(app.overlays.last(), Some(Overlay::Confirm { .. })));
     assert!(matches!(press(&mut app, "Enter").pop(), Some(Effect::Apply(_))), "not begun");
+}
+
+/// A no of the owner, or a change that is still running, must not cost what was typed.
+#[test]
+fn what_was_filled_in_stays_until_it_begins() {
+    let mut app = app();
+    let job = wanted(&mut app);
+    let is_form = |app: &App| matches!(app.overlays.as_slice(), [Overlay::Form(_)]);
+    assert!(is_form(&app));
+    let refusal = Refusal { what: "make it".to_owned(), reason: "no".to_owned(), way_out: "wait".to_owned() };
+    update(&mut app, Event::Planned(Box::new(Err(refusal))));
+    assert!(is_form(&app));
+    shows(&app, "br7");
+    let ready = Job::from(BridgeJob { draft: Draft::No, ..job });
+    // Enter pressed twice asks twice.
+    update(&mut app, Event::Planned(Box::new(Ok(ready.clone()))));
+    update(&mut app, Event::Planned(Box::new(Ok(ready.clone()))));
+    press(&mut app, "Esc");
+    assert!(is_form(&app));
+    update(&mut app, Event::Planned(Box::new(Ok(ready))));
+    assert!(matches!(press(&mut app, "Enter").pop(), Some(Effect::Apply(_))));
+    assert!(matches!(app.overlays.as_slice(), [Overlay::Steps { .. }]));
+    press(&mut app, "Esc");
+    wanted_again(&mut app);
+    assert!(is_form(&app));
+    shows(&app, "a change is running already");
+}
+
+/// A second form, filled in while the first one's change is running.
+fn wanted_again(app: &mut App) {
+    press(app, "b");
+    assert_eq!(press(app, "Enter"), []);
 }

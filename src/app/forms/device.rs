@@ -36,12 +36,17 @@ fn lines(snapshot: &Snapshot) -> Vec<String> {
 
 /// Follows the host: the devices that there are now, the same one chosen; what only a VF has is shown for one.
 pub(super) fn arrange(form: &mut Form, snapshot: &Snapshot) {
-    let chosen = address(form);
+    let (line, chosen) = (form.get("device").to_owned(), address(form));
     if let Some(field) = form.fields.iter_mut().find(|field| field.id == "device")
         && let Value::Choice { options, at } = &mut field.value
     {
         *options = lines(snapshot);
-        *at = options.iter().position(|line| line.starts_with(&chosen)).unwrap_or(0);
+        let again = options.iter().position(|line| line.starts_with(&chosen));
+        *at = again.unwrap_or_else(|| {
+            // One that has gone is refused; another one was not chosen.
+            options.push(line);
+            options.len() - 1
+        });
     }
     let is_function =
         chosen.parse().ok().and_then(|chosen| snapshot.pci_nic(chosen)).is_some_and(PciNic::is_function);

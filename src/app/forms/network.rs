@@ -141,9 +141,13 @@ pub(super) fn plan(form: &Form, snapshot: &Snapshot) -> Planned {
 pub(super) fn edit_fields(snapshot: &Snapshot, id: NetworkId) -> Option<(String, Vec<Field>)> {
     let network = snapshot.network(id)?;
     let definition = network.current()?;
-    let links = links(snapshot);
-    let now = definition.forward_devs.first().map(ToString::to_string);
-    let at = now.and_then(|now| links.iter().position(|link| *link == now)).unwrap_or(0);
+    let mut links = links(snapshot);
+    let now = definition.forward_devs.first().map_or_else(|| ANY.to_owned(), ToString::to_string);
+    // It stays what it is also while there is no such link.
+    let at = links.iter().position(|link| *link == now).unwrap_or_else(|| {
+        links.push(now);
+        links.len() - 1
+    });
     let range = definition.subnets.first().and_then(|subnet| subnet.ranges.first());
     let range = range.map(|range| format!("{}-{}", range.start, range.end)).unwrap_or_default();
     let ports = definition.nat_ports.map(|(from, to)| format!("{from}-{to}"));

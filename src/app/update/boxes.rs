@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{consider, scroll, start};
+use super::{beyond_draft, consider, is_busy, scroll, start};
 use crate::app::action::Action;
 use crate::app::form::SwitchForm;
 use crate::app::forms::{Form, FormKind};
@@ -193,7 +193,12 @@ pub(super) fn on_form(app: &mut App, action: Action) -> Vec<Effect> {
             form.scroll = 0;
         }
         Action::Apply => match form.planned.clone() {
+            Ok(_) if is_busy(app) => {}
+            // It stays until the owner's answer is there, which may be a no.
             Ok(job) => {
+                if let Some(effect) = beyond_draft(&job) {
+                    return vec![effect];
+                }
                 app.overlays.pop();
                 return start(app, job);
             }
@@ -275,6 +280,7 @@ pub(super) fn on_switch(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Up => form.step(&snapshot, -1),
         Action::Down => form.step(&snapshot, 1),
         Action::Apply => match form.planned.clone() {
+            Ok(_) if is_busy(app) => {}
             Ok(job) => {
                 app.overlays.pop();
                 app.marked.clear();

@@ -19,7 +19,7 @@ use ratatui::widgets::{Paragraph, Widget as _};
 use super::{frame_box, more};
 use crate::app::{App, remedy};
 use crate::doctor::{CHECKS, Finding, Report, Severity};
-use crate::ui::text::{escape, fit, truncate, wrap};
+use crate::ui::text::{escape, fit, truncate, wrap, wrap_shell};
 use crate::ui::theme::{Role, Theme};
 
 /// The widest text that is still read with ease.
@@ -114,8 +114,9 @@ fn about<'a>(app: &App, finding: &Finding, theme: Theme, room: usize) -> Vec<Lin
             Some(Err(refusal)) => vec![format!("# not now: {}; {}", refusal.reason, refusal.way_out)],
         };
         for command in commands.iter().filter(|command| !command.starts_with("cat >")) {
-            let text = truncate(&escape(command), room.saturating_sub(LABEL + 3), '…').into_owned();
-            lines.push(Line::styled(format!(" {:LABEL$}  {text}", ""), theme.style(Role::Dim)));
+            let wrapped = wrap_shell(&escape(command), room.saturating_sub(LABEL + 3)).into_iter();
+            let line = |text: String| Line::styled(format!(" {:LABEL$}  {text}", ""), theme.style(Role::Dim));
+            lines.extend(wrapped.map(line));
         }
     }
     lines
