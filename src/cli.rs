@@ -114,14 +114,9 @@ pub enum Command {
 }
 
 impl Command {
-    /// It changes nothing, wherever it is ended.
-    const fn only_reads(&self) -> bool {
-        match self {
-            Self::Show(_) | Self::Path(_) | Self::Probe(_) | Self::Reach(_) | Self::Dump(_) => true,
-            Self::Doctor(args) => args.only_looks(),
-            Self::Nic(args) => args.only_looks(),
-            _ => false,
-        }
+    /// It has its own way with signals from its beginning.
+    const fn minds_signals(&self) -> bool {
+        matches!(self, Self::BridgeAgent(_) | Self::Console(_) | Self::Capture(_))
     }
 }
 
@@ -204,8 +199,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus> {
                 Ok(ExitStatus::Usage)
             }
         },
-        Some(command) if command.only_reads() => unless_told(Box::pin(carry_out(command, &options))).await,
-        Some(command) => carry_out(command, &options).await,
+        Some(command) if command.minds_signals() => carry_out(command, &options).await,
+        Some(command) => unless_told(Box::pin(carry_out(command, &options))).await,
     }
 }
 

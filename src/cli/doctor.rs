@@ -35,13 +35,6 @@ pub struct DoctorArgs {
     consent: Consent,
 }
 
-impl DoctorArgs {
-    /// Nothing is mended.
-    pub(super) const fn only_looks(&self) -> bool {
-        self.fix.is_none()
-    }
-}
-
 /// Columns of the text: what fits on any terminal and in a mail.
 const COLUMNS: usize = 100;
 

@@ -1,5 +1,7 @@
-//! A command that changes nothing ends when a signal asks for it, by the same way as at its end: cut off in the
-//! middle it would leave libvirt with a call that nobody waits for.
+//! A command that changes nothing, or nothing yet, ends when a signal asks for it, by the same way as at its end:
+//! cut off in the middle it would leave libvirt with a call that nobody waits for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use color_eyre::eyre::{Result, WrapErr as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +15,15 @@ const SIGNALS: [(SignalKind, ExitStatus); 3] = [
     (SignalKind::terminate(), ExitStatus::Terminated),
 ];
 
-/// The command's own end, or the signal's.
+/// A change has begun: what becomes of signals is its own matter.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// From here on no signal ends the command by itself.
+pub(super) fn change_begins() {
+    BEGUN.store(true, Ordering::Relaxed);
+}
+
+/// The command's own end, or the signal's if it comes before a change begins.
 pub(super) async fn unless_told(command: impl Future<Output = Result<ExitStatus>>) -> Result<ExitStatus> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -21,15 +31,19 @@ pub(super) async fn unless_told(command: impl Future<Output = Result<ExitStatus>
     for (kind, status) in SIGNALS.into_iter().filter(|(kind, _)| !is_ignored(&status, *kind)) {
         let mut signals = signal(kind).wrap_err("listen to signals")?;
         let tell = tell.clone();
-        tokio::spawn(async move {
-            if signals.recv().await.is_some() {
-                let _ = tell.send(status);
-            }
-        });
+        tokio::spawn(async move { while signals.recv().await.is_some() && tell.send(status).is_ok() {} });
     }
+    let told = async {
+        while let Some(status) = told.recv().await {
+            if !BEGUN.load(Ordering::Relaxed) {
+                return status;
+            }
+        }
+        std::future::pending().await
+    };
     tokio::select! {
         result = command => result,
-        Some(status) = told.recv() => Ok(status),
+        status = told => Ok(status),
     }
 }
 

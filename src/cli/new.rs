@@ -151,6 +151,7 @@ async fn follow(plan: &GuestPlan, tools: &Tools, consent: &Consent) -> Result<Ou
             let _ = print(&line);
         }
     };
+    super::ending::change_begins();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // A terminal that is gone must not end it in the middle.

@@ -251,6 +251,7 @@ pub(super) const fn status_of(outcome: &Outcome) -> ExitStatus {
 /// A lost terminal or ctrl-C must not leave a change half done: the signals are only noted.
 pub(super) fn interrupts() -> Result<tokio::sync::mpsc::UnboundedReceiver<()>> {
     use tokio::signal::unix::{SignalKind, signal};
+    super::ending::change_begins();
     let (noted, heard) = tokio::sync::mpsc::unbounded_channel();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let mut signals = signal(kind)?;

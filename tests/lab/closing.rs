@@ -92,6 +92,7 @@ fn every_connection_is_closed_and_libvirtd_lives_on() {
     lab.note_clients();
     many_commands(&lab);
     told_to_end(&lab);
+    told_to_end_at_the_question(&lab);
     screens(&lab);
     changes(&lab);
     assert_eq!(lab.libvirtd_pid(), daemon);
@@ -125,6 +126,20 @@ fn told_to_end(lab: &Lab) {
         assert!(with_callbacks(&clients) > 0, "{signal}");
         all_closed(&clients);
     }
+}
+
+/// Nothing has begun yet.
+fn told_to_end_at_the_question(lab: &Lab) {
+    for (signal, status) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
+        let mut terminal = screen::terminal(lab, &["virt-net", "nic", "down", "centos7"]);
+        terminal.shows("Do it?");
+        lab.run("kvm1", &format!("kill -{signal} $(pidof virt-net)"));
+        assert_eq!(terminal.end(), status, "{signal}");
+        let clients = lab.clients();
+        assert!(with_callbacks(&clients) > 0, "{signal}");
+        all_closed(&clients);
+    }
+    assert!(!lab.run("kvm1", "virsh domif-getlink centos7 vnet0").contains("down"));
 }
 
 /// By a key, and by signals.
