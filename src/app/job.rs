@@ -1,16 +1,19 @@
 //! PURE. Every kind of change behind one face: what the preview shows, what its steps are called and how
 //! they stand. A question holds a [`Job`]; the runner outside carries it out and sends [`News`].
 
+mod preview;
+
+pub use preview::Preview;
+
 use crate::change::apply::network::NetworkProgress;
 use crate::change::apply::{self, ManyOutcome, NetworkOutcome, Way};
-use crate::change::bridge::picture::Row;
-use crate::change::bridge::{BridgePlan, BridgeWant, FileChange, Lasting, by_hand};
+use crate::change::bridge::{BridgePlan, BridgeWant, Lasting};
 use crate::change::host::HostPlan;
 use crate::change::many::Many;
 use crate::change::network::NetworkPlan;
 use crate::change::new_guest::GuestPlan;
 use crate::change::shim::{self, ShimEvidence, ShimPlan, ShimWant};
-use crate::change::{Edit, Outcome, Plan, PowerPlan, Progress, Refusal, StepId, StepState, Verdict};
+use crate::change::{Outcome, Plan, PowerPlan, Progress, Refusal, StepId, StepState, Verdict};
 use crate::model::Snapshot;
 
 /// A change that can be previewed and carried out.
@@ -88,21 +91,6 @@ pub enum Draft {
     Yes,
     /// It can be carried out.
     No,
-}
-
-/// What a preview shows. All text may be hostile.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Preview {
-    /// What must not be overlooked.
-    pub risks: Vec<String>,
-    /// What it means; the first sentence is the verdict.
-    pub consequences: Vec<String>,
-    /// Texts that change, with what they are.
-    pub edits: Vec<(String, Edit)>,
-    /// The same by hand.
-    pub commands: Vec<String>,
-    /// What is run, where that is all there is to it.
-    pub call: Option<String>,
 }
 
 /// One step of a job on the screen.
@@ -196,35 +184,6 @@ impl Job {
         if by_kernel { Prover::Kernel } else { Prover::Libvirt }
     }
 
-    /// What it means.
-    #[must_use]
-    pub fn preview(&self) -> Preview {
-        match self {
-            Self::Nic(plan) => of_nic(plan),
-            Self::Many(many) => of_many(many),
-            Self::Power(plan) => Preview {
-                consequences: plan.consequences.clone(),
-                commands: plan.commands.clone(),
-                ..Preview::default()
-            },
-            Self::Network(plan) => of_network(plan),
-            Self::Bridge(job) => of_bridge(job),
-            Self::Shim(job) => of_shim(job),
-            Self::Host(plan) => Preview {
-                consequences: plan.consequences.clone(),
-                commands: plan.commands.clone(),
-                ..Preview::default()
-            },
-            Self::Guest(plan) => Preview {
-                risks: plan.risks.clone(),
-                consequences: plan.consequences.clone(),
-                commands: vec![plan.line()],
-                call: Some(plan.line()),
-                ..Preview::default()
-            },
-        }
-    }
-
     /// Its steps, none begun.
     #[must_use]
     pub fn steps(&self) -> Vec<JobStep> {
@@ -268,56 +227,6 @@ impl Job {
     }
 }
 
-fn of_nic(plan: &Plan) -> Preview {
-    let mut edits = Vec::new();
-    for (label, edit) in [("live", &plan.live), ("next boot", &plan.next)] {
-        edits.extend(edit.clone().map(|edit| (label.to_owned(), edit)));
-    }
-    Preview {
-        risks: Vec::new(),
-        consequences: plan.consequences.clone(),
-        edits,
-        commands: plan.commands.clone(),
-        call: None,
-    }
-}
-
-fn of_many(many: &Many) -> Preview {
-    let mut preview = Preview::default();
-    let verdict =
-        format!("{}: all or none; if one fails, those that were done are taken back.", many.title());
-    preview.consequences.push(verdict);
-    for plan in &many.plans {
-        preview.consequences.push(format!("{} {}: {}", plan.guest, plan.nic.mac, plan.title));
-    }
-    for left in &many.left_out {
-        preview.risks.push(format!("{} {} stays: {}", left.guest, left.nic.mac, left.refusal.reason));
-    }
-    for sentence in many.plans.iter().flat_map(|plan| &plan.consequences) {
-        if !preview.consequences.contains(sentence) {
-            preview.consequences.push(sentence.clone());
-        }
-    }
-    for plan in &many.plans {
-        for (label, edit) in of_nic(plan).edits {
-            preview.edits.push((format!("{} {label}", plan.guest), edit));
-        }
-        preview.commands.extend(plan.commands.iter().cloned());
-    }
-    preview
-}
-
-fn of_network(plan: &NetworkPlan) -> Preview {
-    let edit = Edit::of(plan.before.as_deref(), plan.after.as_deref());
-    Preview {
-        risks: Vec::new(),
-        consequences: plan.consequences.clone(),
-        edits: if edit.before == edit.after { Vec::new() } else { vec![("XML".to_owned(), edit)] },
-        commands: plan.commands.clone(),
-        call: None,
-    }
-}
-
 /// [`JobStep::key`] of what is seen when all steps of a bridge's change are done.
 pub const PROOF: &str = "proof";
 
@@ -340,39 +249,6 @@ fn bridge_steps(plan: &BridgePlan) -> Vec<JobStep> {
     steps.chain([proof]).collect()
 }
 
-fn of_bridge(job: &BridgeJob) -> Preview {
-    let plan = job.plan.shown();
-    let mut consequences = vec![format!(
-        "Taken back by itself after {} s unless you keep it (K, or virt-net confirm).",
-        job.patience.as_secs()
-    )];
-    consequences.push(format!("connections over it stall: {}", plan.stall));
-    if job.draft == Draft::Yes {
-        consequences
-            .push("the files of whoever configures the NIC are shown before anything is done".to_owned());
-    } else {
-        consequences.push(plan.owner.clone());
-        consequences.extend(plan.consequences.iter().cloned());
-    }
-    consequences.extend(plan.picture.iter().map(of_row));
-    Preview {
-        risks: plan.risk.into_iter().collect(),
-        consequences,
-        edits: plan.lasting.iter().map(of_file).collect(),
-        commands: by_hand::commands(&job.plan),
-        call: None,
-    }
-}
-
-fn of_row(row: &Row) -> String {
-    let dash = |text: &String| if text.is_empty() { "–".to_owned() } else { text.clone() };
-    format!("{}: {} → {}", row.what, dash(&row.before), dash(&row.after))
-}
-
-fn of_file(file: &FileChange) -> (String, Edit) {
-    (file.path.display().to_string(), Edit::of(file.before.as_deref(), file.after.as_deref()))
-}
-
 fn shim_steps(plan: &ShimPlan) -> Vec<JobStep> {
     let step = |(at, text): (usize, String)| JobStep {
         key: text.clone(),
@@ -381,25 +257,6 @@ fn shim_steps(plan: &ShimPlan) -> Vec<JobStep> {
         state: None,
     };
     plan.step_words().into_iter().enumerate().map(step).collect()
-}
-
-fn of_shim(job: &ShimJob) -> Preview {
-    let plan = &job.plan;
-    let mut consequences = plan.consequences.clone();
-    if job.draft == Draft::Yes {
-        let later = "the files of whoever configures the NIC are shown before anything is done";
-        consequences.push(later.to_owned());
-    } else if let Some(why) = &plan.until_boot {
-        consequences.push(format!("It lasts until the next boot: {why}."));
-    }
-    consequences.extend(plan.picture.iter().map(of_row));
-    Preview {
-        risks: Vec::new(),
-        consequences,
-        edits: plan.lasting.iter().map(of_file).collect(),
-        commands: plan.commands.clone(),
-        call: None,
-    }
 }
 
 impl News {

@@ -17,16 +17,18 @@ use crate::source::supervise::start;
 /// emulator that libvirt tries out, keeps it in a call for seconds.
 const MOMENT: Duration = Duration::from_millis(400);
 
-/// How many there are.
-static OPEN: Mutex<Count> = Mutex::new(Count { connections: 0, with_callbacks: 0 });
+/// How many there are, by [`Kind`].
+static OPEN: Mutex<[usize; 2]> = Mutex::new([0; 2]);
 /// One of them is closed, or its callbacks are taken back.
 static FEWER: Condvar = Condvar::new();
 
-/// Connections of this process that are open, are being opened or are being closed.
-#[derive(Debug)]
-struct Count {
-    connections: usize,
-    with_callbacks: usize,
+/// What is waited for at the end of the process.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// A connection that is open, is being opened or is being closed.
+    Connection,
+    /// Callbacks that a connection has in the daemon.
+    Callbacks,
 }
 
 /// Waits until all connections are closed, or until the time is over; whether they are. Those without callbacks
@@ -36,53 +38,36 @@ struct Count {
 #[must_use]
 pub fn all_closed(within: Duration) -> bool {
     let moment = MOMENT.min(within);
-    let open = wait_while(count(), moment, |open| open.connections > 0);
-    let open = wait_while(open, within.saturating_sub(moment), |open| open.with_callbacks > 0);
-    open.connections == 0
+    let open = wait_while(count(), moment, Kind::Connection);
+    let [connections, _] = *wait_while(open, within.saturating_sub(moment), Kind::Callbacks);
+    connections == 0
 }
 
-type Counting = MutexGuard<'static, Count>;
+type Counting = MutexGuard<'static, [usize; 2]>;
 
-fn wait_while(open: Counting, within: Duration, so: impl Fn(&Count) -> bool) -> Counting {
-    FEWER.wait_timeout_while(open, within, |open| so(open)).unwrap_or_else(PoisonError::into_inner).0
+fn wait_while(open: Counting, within: Duration, any: Kind) -> Counting {
+    let is_any = |open: &mut [usize; 2]| open[any as usize] > 0;
+    FEWER.wait_timeout_while(open, within, is_any).unwrap_or_else(PoisonError::into_inner).0
 }
 
 fn count() -> Counting {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One of the connections that [`all_closed`] waits for.
+/// One that counts for as long as this lives.
 #[derive(Debug)]
-struct Counted;
+pub(super) struct Counted(Kind);
 
 impl Counted {
-    fn new() -> Self {
-        count().connections += 1;
-        Self
+    pub(super) fn new(kind: Kind) -> Self {
+        count()[kind as usize] += 1;
+        Self(kind)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        count().connections -= 1;
-        FEWER.notify_all();
-    }
-}
-
-/// A connection has callbacks in the daemon for as long as this lives.
-#[derive(Debug)]
-pub(super) struct WithCallbacks;
-
-impl WithCallbacks {
-    pub(super) fn new() -> Self {
-        count().with_callbacks += 1;
-        Self
-    }
-}
-
-impl Drop for WithCallbacks {
-    fn drop(&mut self) {
-        count().with_callbacks -= 1;
+        count()[self.0 as usize] -= 1;
         FEWER.notify_all();
     }
 }
@@ -96,7 +81,7 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(open: impl FnOnce() -> Result<Connect, Error>) -> Result<Self, Error> {
-        let counted = Counted::new();
+        let counted = Counted::new(Kind::Connection);
         Ok(Self { connect: open()?, counted: Some(counted) })
     }
 

@@ -18,7 +18,7 @@ use virt::error::Error;
 use virt::network::Network;
 use virt::sys;
 
-use super::closing::{Open, WithCallbacks};
+use super::closing::{Counted, Kind, Open};
 use super::events::{CloseReason, Event, Sink};
 use crate::model::{DomainId, NetworkId};
 
@@ -161,14 +161,19 @@ pub(super) struct Registrations {
     domain: Vec<c_int>,
     network: Vec<c_int>,
     close: bool,
-    _told: WithCallbacks,
+    _told: Counted,
 }
 
 impl Registrations {
     /// Registers for everything in [`Event`]. A driver that lacks one of the events gives the others.
     pub(super) fn new(open: Arc<Open>, sink: &Shared) -> Self {
-        let mut all =
-            Self { open, domain: Vec::new(), network: Vec::new(), close: false, _told: WithCallbacks::new() };
+        let mut all = Self {
+            open,
+            domain: Vec::new(),
+            network: Vec::new(),
+            close: false,
+            _told: Counted::new(Kind::Callbacks),
+        };
         // SAFETY: libvirt calls each callback with the signature that belongs to its event id; these
         // casts are how libvirt means it (VIR_DOMAIN_EVENT_CALLBACK).
         let domain_events: [(u32, DomainCallback); 5] = unsafe {
