@@ -45,6 +45,15 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
             spans.push(Span::styled(format!("   {} ✔", escape(proof)), theme.style(Role::Good)));
         }
     }
+    let said = match waiting.seconds(app.now) {
+        // The time is never cut.
+        Some(seconds) if width(&said) > left => {
+            let rest = format!(": keep?  {seconds} s left ");
+            let title = truncate(&title, left.saturating_sub(width(&rest) + 3), '…');
+            format!(" ▲ {title}{rest}")
+        }
+        _ => said,
+    };
     spans.insert(0, Span::styled(truncate(&said, left, '…').into_owned(), theme.style(Role::Warn)));
     Paragraph::new(Line::from(spans)).style(theme.style(Role::Bar)).render(area, frame.buffer_mut());
 }

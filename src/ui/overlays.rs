@@ -23,7 +23,11 @@ use crate::app::action::{ACTIONS, Context, Spec};
 use crate::app::{App, Overlay};
 
 pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
-    for overlay in &app.overlays {
+    for (at, overlay) in app.overlays.iter().enumerate() {
+        // What a form asks before it is carried out stands in its place.
+        if matches!((overlay, app.overlays.get(at + 1)), (Overlay::Form(_), Some(Overlay::Confirm { .. }))) {
+            continue;
+        }
         // How far it can be scrolled.
         let end = match overlay {
             Overlay::Help { scroll } => {
