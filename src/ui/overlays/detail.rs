@@ -362,13 +362,15 @@ fn network_lines<'a>(snapshot: &Snapshot, network: &Network, theme: Theme, room:
         let mac = lease.mac.map_or_else(|| "–".to_owned(), |mac| mac.to_string());
         let owner =
             snapshot.nics.iter().find(|nic| Some(nic.id.mac) == lease.mac).map(|nic| nic.guest.as_str());
-        let end =
-            lease.expires.map_or_else(|| "never".to_owned(), |end| span(end.millis_since(snapshot.taken_at)));
+        let end = lease.expires.map_or_else(
+            || "never ends".to_owned(),
+            |end| format!("ends in {}", span(end.millis_since(snapshot.taken_at))),
+        );
         lines.push(Line::raw(format!(
-            "  {:<20}{mac:<19}{:<18}{:<14}ends in {end}",
+            "  {:<20}{mac:<19}{end:<21}{:<18}{}",
             lease.address.to_string(),
-            optional(lease.hostname.as_deref()),
             optional(owner),
+            optional(lease.hostname.as_deref()),
         )));
     }
     let hosts: Vec<_> = network
