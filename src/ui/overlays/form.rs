@@ -37,7 +37,11 @@ pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>)
     let hint = fields.len() - form.shown().count();
     let first = (cursor + hint).saturating_sub(for_fields - 1);
     let more = fields.len() - for_fields;
-    let rule = if more > 0 { format!("─ {more} more fields ") } else { String::new() };
+    let rule = match more {
+        0 => String::new(),
+        1 => "─ 1 more field ".to_owned(),
+        more => format!("─ {more} more fields "),
+    };
     let lines: Vec<Line<'_>> = fields.into_iter().skip(first).take(for_fields).collect();
     over_preview(lines, &rule, below, form.scroll, inner, theme, frame)
 }
