@@ -10,10 +10,11 @@ use virt_net::change::bridge::by_hand;
 use virt_net::change::bridge::client::Client;
 use virt_net::change::bridge::course;
 use virt_net::change::bridge::evidence::Evidence;
+use virt_net::change::bridge::persist::{Owner, Text};
 use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
 use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
 use virt_net::model::facts::{Facts, Recording};
-use virt_net::model::kernel::LinkKind;
+use virt_net::model::kernel::{LinkKind, Route};
 use virt_net::model::rates::History;
 use virt_net::model::{IfName, MacvtapMode, Snapshot, Timestamp, topology};
 
@@ -67,6 +68,43 @@ fn the_bridge_gets_what_the_nic_has_and_the_way_back_is_the_reverse() {
     assert_eq!(plan.after.addresses, [(name("br0"), "10.0.0.8/16".parse().unwrap())]);
     assert_eq!(plan.before.missing(&snapshot.kernel), None);
     assert!(plan.after.missing(&snapshot.kernel).is_some());
+}
+
+/// Rules decide about another table: its default route has no part in what the main one does.
+#[test]
+fn only_routes_of_the_main_table_give_metric_and_gateway() {
+    let mut facts = facts();
+    let eth0 = facts.kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().index;
+    let kernel = Arc::make_mut(&mut facts.kernel);
+    let is_default = |route: &&mut Route| route.oif == Some(eth0) && route.destination.prefix_len() == 0;
+    let main = kernel.routes.iter_mut().find(is_default).unwrap();
+    main.metric = 100;
+    let other = Route { table: 77, metric: 7, gateway: "10.0.0.99".parse().ok(), ..main.clone() };
+    kernel.routes.insert(0, other);
+    let profile =
+        "[connection]\nid=lan\ntype=ethernet\n\n[ipv4]\naddress1=10.0.0.8/16,10.0.0.2\nmethod=manual\n";
+    let owner = Owner::NetworkManager {
+        profile: Text {
+            path: "/etc/NetworkManager/system-connections/lan.nmconnection".into(),
+            text: profile.to_owned(),
+        },
+        others: Vec::new(),
+        uuid: "old".to_owned(),
+        fresh: ["bridge".to_owned(), "port".to_owned()],
+        checkpoint: false,
+    };
+    let evidence = Evidence { owners: vec![owner], ..Evidence::default() };
+    let want = BridgeWant::Create {
+        bridge: name("br0"),
+        port: name("eth0"),
+        stp: Stp::Off,
+        address: Addressing::Static("10.0.0.88/16".parse().unwrap()),
+        persist: Lasting::Auto,
+    };
+    let plan = plan::plan(&host(facts), &evidence, &want).unwrap();
+    let written: String = plan.lasting.iter().filter_map(|file| file.after.clone()).collect();
+    assert!(written.contains("route-metric=100\n") && !written.contains("route-metric=7\n"), "{written}");
+    assert!(written.contains("address1=10.0.0.88/16,10.0.0.2\n"), "{written}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::persist::{self, Owner, Setting, Spec};
 use super::{Addressing, BridgePlan, BridgeWant, Expect, Lasting, Memory, Step, Stp, picture};
 use crate::change::Refusal;
 use crate::change::plan::Planning;
-use crate::model::kernel::Link;
+use crate::model::kernel::{Link, Route};
 use crate::model::network::ForwardMode;
 use crate::model::{IfName, Snapshot};
 
@@ -297,16 +297,19 @@ impl Planner<'_> {
     /// The gateway that a given address can use: the one of now, where it is in the same subnet.
     fn gateway_in(&self, link: &Link, address: Addressing) -> Option<IpAddr> {
         let given = given(address)?;
-        let mut routes = picture::routes(self.snapshot, link);
-        routes.find_map(|route| {
-            route.gateway.filter(|gateway| route.destination.prefix_len() == 0 && given.contains(gateway))
-        })
+        let mut gateways = self.defaults(link).filter_map(|route| route.gateway);
+        gateways.find(|gateway| given.contains(gateway))
     }
 
     fn default_metric(&self, link: &Link, is_ipv4: bool) -> Option<u32> {
-        let mut routes =
-            picture::routes(self.snapshot, link).filter(|route| route.destination.prefix_len() == 0);
-        routes.find(|route| route.destination.addr().is_ipv4() == is_ipv4).map(|route| route.metric)
+        let same = self.defaults(link).filter(|route| route.destination.addr().is_ipv4() == is_ipv4);
+        same.map(|route| route.metric).min()
+    }
+
+    /// The default routes over a link. Those of other tables are met by rules only: they compete with none of these.
+    fn defaults(&self, link: &Link) -> impl Iterator<Item = &Route> {
+        let routes = picture::routes(self.snapshot, link).filter(|route| route.table == Route::MAIN);
+        routes.filter(|route| route.destination.prefix_len() == 0)
     }
 
     fn restore(&self, link: &Link) -> Step {
