@@ -393,6 +393,12 @@ fn networkmanager_on_rhel_keeps_its_ifcfg_files() {
     let text = "# mine\nTYPE=\"Ethernet\"\nNAME=eth0\nDEVICE=eth0\nONBOOT=yes\nUUID=5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03\n\
         BOOTPROTO=none\nIPADDR=10.0.0.8\nNETMASK=255.255.0.0\nIPADDR1=192.0.2.7\nPREFIX1=24\nGATEWAY=10.0.0.2\n\
         DNS1=180.76.76.76\nDNS2=223.5.5.5\nDOMAIN=\"lan example\"\nIPV6INIT=no\nUNHEARD=of\n";
+    let metrics = Spec { metrics: [Some(100), Some(200)], ..moved() };
+    let setting = persist::create(&owner(&format!("{text}IPV6_ROUTE_METRIC=\"300\"\n")), &metrics).unwrap();
+    let bridge = after(&setting, "/etc/sysconfig/network-scripts/ifcfg-virbr1");
+    assert!(bridge.contains("IPV4_ROUTE_METRIC=100\n"), "{bridge}");
+    assert!(bridge.contains("IPV6_ROUTE_METRIC=\"300\"\n") && !bridge.contains("=200"), "{bridge}");
+    assert!(!after(&setting, path).contains("ROUTE_METRIC"));
     let setting = persist::create(&owner(text), &moved()).unwrap();
     let Step::Put { file: waiting } = &setting.steps[1] else { panic!("{:?}", setting.steps) };
     assert_eq!(waiting.path, Path::new("/run/NetworkManager/system-connections/virbr1.nmconnection"));

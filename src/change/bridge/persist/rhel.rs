@@ -20,6 +20,9 @@ pub(super) fn create(
     let mut setting = ifcfg::create(profile, others, spec)?;
     for file in &mut setting.lasting {
         let is_port = file.path == profile.path;
+        if !is_port {
+            keep_metrics(file, spec);
+        }
         identify(file, if is_port { port_uuid } else { bridge_uuid });
     }
     let keyfile = Text { path: profile.path.clone(), text: keyfile(&profile.text, uuid)? };
@@ -37,6 +40,17 @@ fn identify(file: &mut FileChange, uuid: &str) {
         text.lines().filter(|line| key_of(line) != Some("UUID")).map(str::to_owned).collect();
     lines.push(format!("UUID={uuid}"));
     *text = lines.iter().map(|line| line.clone() + "\n").collect();
+}
+
+/// By itself NetworkManager makes a bridge's routes worse than those of a NIC.
+fn keep_metrics(bridge: &mut FileChange, spec: &Spec) {
+    let Some(text) = &mut bridge.after else { return };
+    for (family, metric) in spec.known_metrics() {
+        let key = format!("{}_ROUTE_METRIC", family.to_ascii_uppercase());
+        if get(text, &key).is_none() {
+            text.push_str(&format!("{key}={metric}\n"));
+        }
+    }
 }
 
 /// A value without its quotes.
