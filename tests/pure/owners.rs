@@ -363,7 +363,7 @@ network:
 /// netplan has no key for the metric of a static address' own route.
 #[test]
 fn netplan_over_networkmanager_keeps_the_metrics_of_routes() {
-    let text = |lines: &str| {
+    let made = |lines: &str| {
         let text = format!("network:\n  ethernets:\n    eth0:\n      dhcp4: true\n{lines}");
         let owner = Owner::Netplan {
             yaml: file("/etc/netplan/50-cloud.yaml", &text),
@@ -371,13 +371,26 @@ fn netplan_over_networkmanager_keeps_the_metrics_of_routes() {
             renderer: Renderer::NetworkManager { checkpoint: true },
             generate: vec!["generate".to_owned()],
         };
-        let setting = persist::create(&owner, &Spec { metrics: [Some(100), None], ..moved() }).unwrap();
-        after(&setting, "/etc/netplan/50-cloud.yaml").to_owned()
+        persist::create(&owner, &Spec { metrics: [Some(100), None], ..moved() }).unwrap()
     };
+    let words = |step: &Step| match step {
+        Step::Call { argv, .. } => argv.join(" "),
+        other => other.text(),
+    };
+    // What comes up again beside the bridge would get the next free metric.
+    let again = "nmcli device modify eth0 ipv4.route-metric 100";
     let kept = "      networkmanager:\n        passthrough:\n          ipv4.route-metric: \"100\"\n      dhcp4: true\n";
-    assert!(text("").contains(kept), "{}", text(""));
+    let setting = made("");
+    let text = after(&setting, "/etc/netplan/50-cloud.yaml");
+    assert!(text.contains(kept), "{text}");
+    let undo: Vec<String> = setting.undo.iter().map(words).collect();
+    let up = undo.iter().position(|step| step.contains("connection up id netplan-eth0")).unwrap();
+    assert_eq!(undo[up + 1], again, "{undo:?}");
     let own = "      dhcp4-overrides:\n        route-metric: 200\n";
-    assert!(text(own).contains(own) && !text(own).contains("passthrough"), "{}", text(own));
+    let setting = made(own);
+    let text = after(&setting, "/etc/netplan/50-cloud.yaml");
+    assert!(text.contains(own) && !text.contains("passthrough"), "{text}");
+    assert!(!setting.undo.iter().any(|step| words(step) == again), "{:?}", setting.undo);
 }
 
 #[test]

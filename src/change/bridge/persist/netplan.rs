@@ -60,7 +60,7 @@ pub(super) fn create(
     generate: &[String],
     spec: &Spec,
 ) -> Result<Setting, String> {
-    let text = rewritten(&yaml.text, renderer, spec)
+    let (text, metrics) = rewritten(&yaml.text, renderer, spec)
         .ok_or_else(|| format!("{} does not name {} in blocks of lines", yaml.path.display(), spec.port))?;
     let name = yaml.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     // A file in /run goes before the one of the same name in /etc.
@@ -84,6 +84,7 @@ pub(super) fn create(
     // What was made from the file in /run and is the same as from the one in /etc stays.
     let mut keep = undo.clone();
     undo.extend(apply(OnFailure::GoOn));
+    undo.extend(networkmanager::same_metrics(spec.port, &metrics));
     undo.extend(end(renderer));
     keep.extend(end(renderer));
     let old = FileChange { after: lasting.before.clone(), ..volatile };
@@ -128,7 +129,11 @@ fn end(renderer: Renderer) -> Vec<Step> {
     }
 }
 
-fn rewritten(text: &str, renderer: Renderer, spec: &Spec) -> Option<String> {
+/// Metrics of the NIC's routes, by family as NetworkManager calls it.
+type Metrics = Vec<(&'static str, String)>;
+
+/// What the file becomes, and the metrics that it did not say.
+fn rewritten(text: &str, renderer: Renderer, spec: &Spec) -> Option<(String, Metrics)> {
     let lines: Vec<&str> = text.lines().collect();
     let (network, network_depth) = find(&lines, 0, lines.len(), "network")?;
     let network_end = block_end(&lines, network + 1, network_depth);
@@ -144,7 +149,8 @@ fn rewritten(text: &str, renderer: Renderer, spec: &Spec) -> Option<String> {
     let indent = |depth: usize| " ".repeat(depth);
     let mut bridge = vec![format!("{}{}:", indent(nic_depth), spec.bridge)];
     let mut settings = settings(spec);
-    settings.extend(metrics(renderer, spec, &moving));
+    let metrics = metrics(renderer, spec, &moving);
+    settings.extend(passthrough(&metrics));
     bridge.extend(settings.into_iter().map(|line| format!("{}{line}", indent(inner))));
     bridge.extend(moving);
     let bridges = find(&lines, network + 1, network_end, "bridges");
@@ -172,7 +178,7 @@ fn rewritten(text: &str, renderer: Renderer, spec: &Spec) -> Option<String> {
             _ => out.push((*line).to_owned()),
         }
     }
-    Some(out.iter().map(|line| line.clone() + "\n").collect())
+    Some((out.iter().map(|line| line.clone() + "\n").collect(), metrics))
 }
 
 /// The lines below the NIC: those that go to the bridge, those that stay, and their depth.
@@ -225,14 +231,18 @@ fn settings(spec: &Spec) -> Vec<String> {
 
 /// The metrics of the NIC's routes, where the file leaves them to NetworkManager: it gives routes over a bridge a
 /// worse one than it gave the NIC's, and another NIC's route could win.
-fn metrics(renderer: Renderer, spec: &Spec, moving: &[String]) -> Vec<String> {
+fn metrics(renderer: Renderer, spec: &Spec, moving: &[String]) -> Metrics {
     let is_set = moving.iter().any(|line| key(line).is_some_and(|(_, name)| name == "route-metric"));
-    let lines: Vec<String> = spec
-        .known_metrics()
-        .map(|(family, metric)| format!("    {family}.route-metric: \"{metric}\""))
-        .collect();
-    if lines.is_empty() || is_set || renderer == Renderer::Networkd {
+    if is_set || renderer == Renderer::Networkd {
         return Vec::new();
     }
+    spec.known_metrics().map(|(family, metric)| (family, metric.to_string())).collect()
+}
+
+fn passthrough(metrics: &Metrics) -> Vec<String> {
+    if metrics.is_empty() {
+        return Vec::new();
+    }
+    let lines = metrics.iter().map(|(family, metric)| format!("    {family}.route-metric: \"{metric}\""));
     ["networkmanager:", "  passthrough:"].into_iter().map(str::to_owned).chain(lines).collect()
 }

@@ -9,6 +9,7 @@ use super::ini::{Ini, Section};
 use super::{Setting, Spec, Text, call, new_file};
 use crate::change::bridge::Addressing;
 use crate::change::bridge::step::{FileChange, OnFailure, Step};
+use crate::model::IfName;
 
 pub(super) const VOLATILE: &str = "/run/NetworkManager/system-connections";
 pub(super) const LASTING: &str = "/etc/NetworkManager/system-connections";
@@ -45,7 +46,7 @@ pub(super) fn create(
     }
     Ok(Setting {
         steps: steps(&volatile, port_uuid, checkpoint),
-        undo: undo(&volatile, uuid, same_metrics(&old, spec), checkpoint),
+        undo: undo(&volatile, uuid, same_metrics(spec.port, &metrics(&old, spec)), checkpoint),
         keep: keep(&volatile, &lasting, checkpoint),
         later: (
             vec![up(uuid, OnFailure::Stop), down(bridge_uuid), reload()],
@@ -159,9 +160,8 @@ fn metrics(profile: &Ini, spec: &Spec) -> Vec<(&'static str, String)> {
 
 /// A profile that comes up again beside others gets the next free metric: the NIC gets the ones that it had, in what
 /// is active, not in its profile.
-fn same_metrics(old: &Ini, spec: &Spec) -> Option<Step> {
-    let mut argv = call(&["nmcli", "device", "modify", &spec.port.to_string()]);
-    let metrics = metrics(old, spec);
+pub(super) fn same_metrics(port: IfName, metrics: &[(&'static str, String)]) -> Option<Step> {
+    let mut argv = call(&["nmcli", "device", "modify", &port.to_string()]);
     argv.extend(
         metrics.iter().flat_map(|(family, metric)| [format!("{family}.route-metric"), metric.clone()]),
     );
