@@ -259,6 +259,9 @@ pub struct Route {
     pub protocol: String,
     /// The kernel marks the next hop's link as without carrier.
     pub linkdown: bool,
+    /// The next hop is on the link though no other route says so (`RTNH_F_ONLINK`).
+    #[serde(default)]
+    pub onlink: bool,
     /// `unicast`, `unreachable`, `blackhole`, … .
     pub kind: String,
 }
@@ -277,7 +280,8 @@ impl Route {
         let via = self.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
         let metric = if self.metric == 0 { String::new() } else { format!(" metric {}", self.metric) };
         let table = if self.table == Self::MAIN { String::new() } else { format!(" table {}", self.table) };
-        format!("{to}{via} dev {over}{metric}{table}")
+        let onlink = if self.onlink { " onlink" } else { "" };
+        format!("{to}{via} dev {over}{metric}{table}{onlink}")
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use virt_net::change::bridge::evidence::Evidence;
+use virt_net::change::bridge::hands::Hands;
 use virt_net::change::bridge::kernel::Kernel;
+use virt_net::change::bridge::record::Records;
 use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
 use virt_net::model::facts::HostFacts;
 use virt_net::model::{Snapshot, SourceState};
@@ -65,6 +67,9 @@ fn set_up() {
          ip route add 172.16.0.0/12 via 10.0.0.3 src 192.0.2.7; \
          ip route add 198.51.100.0/24 nexthop via 10.0.0.2 weight 2 nexthop via 10.0.0.3; \
          ip route add 203.0.113.0/24 via 10.0.0.9 table 77; \
+         ip route add default via 203.0.113.1 dev eth0 onlink metric 200; \
+         ip route add 198.51.101.0/24 nexthop via 203.0.113.1 dev eth0 onlink nexthop via 203.0.113.2 dev eth0 onlink; \
+         ip -6 route add 2001:db8:9::/48 via 2001:db8:8::1 dev eth0 onlink; \
          ip -6 route add default via 2001:db8::1 metric 50");
 }
 
@@ -104,6 +109,31 @@ fn whatever_was_done_is_taken_back_from_every_step() {
             assert_same(&without_seconds(&state()), &before, &format!("after {done} steps and back"));
             assert_eq!(plan.before.missing(&netlink::read_once().await.unwrap()), None);
         }
+    });
+}
+
+/// A hoster's gateway is in no subnet of the host: the route says that it is on the link all the same.
+#[test]
+#[ignore = "needs root: makes links in a network namespace of its own"]
+fn what_a_link_lost_comes_back_with_gateways_out_of_its_subnets() {
+    in_namespace(|| async {
+        run("ip link add eth0 type veth peer name lan; ip link set eth0 up; ip link set lan up; \
+             ip address add 192.0.2.7/32 dev eth0; ip route add default via 203.0.113.1 dev eth0 onlink metric 200; \
+             ip -6 address add 2001:db8::8/128 dev eth0; \
+             ip -6 route add default via 2001:db8:8::1 dev eth0 onlink metric 50");
+        let before = without_seconds(&state());
+        let plan = planned().await;
+        assert!(
+            plan.picture.iter().any(|row| row.after == "default via 203.0.113.1 dev br0 metric 200 onlink")
+        );
+        let Some(restore @ Step::Restore { .. }) = plan.undo.last() else { panic!("{:?}", plan.undo) };
+        let mut undo = [restore.clone()];
+        let directory = tempfile::tempdir().unwrap();
+        let hands = Hands::open(&Records::at(directory.path()), Duration::ZERO).unwrap();
+        hands.complete(&mut undo).await.unwrap();
+        run("ip address flush dev eth0; ip route flush dev eth0; ip -6 route del default");
+        Kernel::open().unwrap().run(&undo[0]).await.unwrap();
+        assert_same(&without_seconds(&state()), &before, "flushed and restored");
     });
 }
 

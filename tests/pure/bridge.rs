@@ -137,6 +137,14 @@ fn the_commands_by_hand_move_addresses_and_routes_in_one_line() {
     let expected = "ip address del 10.0.0.8/16 dev eth0; ip address add 10.0.0.8/16 dev br0; \
                     ip route add default via 10.0.0.2 dev br0";
     assert_eq!(moving, [expected]);
+    let mut facts = facts();
+    let eth0 = facts.kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().index;
+    let routes = &mut Arc::make_mut(&mut facts.kernel).routes;
+    let default = routes.iter_mut().find(|route| route.oif == Some(eth0) && route.gateway.is_some()).unwrap();
+    (default.gateway, default.onlink) = ("203.0.113.1".parse().ok(), true);
+    let lines = by_hand::commands(&create(&host(facts), "br0", "eth0").unwrap());
+    let onlink = "ip route add default via 203.0.113.1 dev br0 onlink";
+    assert!(lines.iter().any(|line| line.ends_with(onlink)), "{lines:#?}");
 }
 
 #[test]

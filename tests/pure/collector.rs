@@ -42,6 +42,7 @@ fn kernel() -> KernelFacts {
             table: 254,
             protocol: "kernel".to_owned(),
             linkdown: false,
+            onlink: false,
             kind: "unicast".to_owned(),
         }],
         ..KernelFacts::default()

@@ -129,6 +129,7 @@ fn add_route(facts: &mut Facts, to: &str, via: Option<&str>, by: &str, metric: u
         table: 254,
         protocol: "static".to_owned(),
         linkdown: false,
+        onlink: false,
         kind: "unicast".to_owned(),
     });
 }

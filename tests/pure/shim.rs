@@ -53,6 +53,7 @@ pub(crate) fn with_shim(facts: &mut Facts, routes: &[&str]) {
         table: 254,
         protocol: "static".to_owned(),
         linkdown: false,
+        onlink: false,
         kind: "unicast".to_owned(),
     }));
 }

@@ -12,7 +12,8 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 use netlink_packet_route::link::BridgeStpState;
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteProtocol, RouteScope,
+    RouteType,
 };
 use rtnetlink::{Handle, LinkBridge, LinkUnspec};
 use thiserror::Error;
@@ -319,6 +320,9 @@ fn message_of(route: &Route, index: u32) -> RouteMessage {
     message.header.address_family =
         if route.destination.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     message.header.kind = RouteType::Unicast;
+    if route.onlink {
+        message.header.flags = RouteFlags::Onlink;
+    }
     message.header.protocol = match route.protocol.as_str() {
         "static" => RouteProtocol::Static,
         "dhcp" => RouteProtocol::Dhcp,
@@ -394,17 +398,20 @@ fn is_link_local(route: &RouteMessage) -> bool {
     route.header.protocol == RouteProtocol::Kernel && route.attributes.iter().any(local)
 }
 
-/// The same route over another link; what the kernel only reports (cache data, flags) is left out.
+/// The same route over another link; what the kernel only reports (cache data, most flags) is left out.
 fn moved_route(mut route: RouteMessage, from: u32, to: u32) -> RouteMessage {
-    route.header.flags = netlink_packet_route::route::RouteFlags::empty();
+    route.header.flags &= RouteFlags::Onlink;
     route.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::CacheInfo(_)));
     for attribute in &mut route.attributes {
         match attribute {
             RouteAttribute::Oif(oif) if *oif == from => *oif = to,
             RouteAttribute::MultiPath(hops) => {
-                hops.iter_mut()
-                    .filter(|hop| hop.interface_index == from)
-                    .for_each(|hop| hop.interface_index = to);
+                for hop in hops.iter_mut() {
+                    hop.flags &= RouteNextHopFlags::Onlink;
+                    if hop.interface_index == from {
+                        hop.interface_index = to;
+                    }
+                }
             }
             _ => {}
         }

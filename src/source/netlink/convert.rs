@@ -17,8 +17,8 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteLwEnCapType, RouteProtocol, RouteType,
-    RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteLwEnCapType, RouteNextHopFlags,
+    RouteProtocol, RouteType, RouteVia,
 };
 
 use super::raw::{RawFacts, messages};
@@ -322,6 +322,7 @@ fn route(payload: &[u8]) -> Option<Route> {
         table: u32::from(header.table),
         protocol: protocol(header.protocol),
         linkdown: header.flags.contains(RouteFlags::Linkdown),
+        onlink: header.flags.contains(RouteFlags::Onlink),
         kind: format!("{:?}", header.kind).to_lowercase(),
     };
     let context = (header.address_family, header.kind, RouteLwEnCapType::None);
@@ -340,6 +341,7 @@ fn route(payload: &[u8]) -> Option<Route> {
                 let Some(hop) = hops.first() else { continue };
                 route.oif = Some(IfIndex(hop.interface_index));
                 route.gateway = hop.attributes.iter().find_map(gateway);
+                route.onlink = hop.flags.contains(RouteNextHopFlags::Onlink);
             }
             other => route.gateway = gateway(&other).or(route.gateway),
         }
