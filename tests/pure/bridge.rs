@@ -310,6 +310,38 @@ fn only_one_change_at_a_time_and_answers_are_for_one_change() {
     assert!(records.lock().is_ok());
 }
 
+/// The agent and those who answer it are processes of their own.
+#[test]
+fn the_record_and_an_answer_are_written_at_the_same_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = Records::at(directory.path());
+    let _lock = records.lock().unwrap();
+    // What a writer has left that was killed: no process has that number.
+    let dead = directory.path().join("bridge.json.4194305-0.new");
+    std::fs::write(&dead, "half").unwrap();
+    let plan = create(&host(facts()), "br0", "eth0").unwrap();
+    let mut record = records.prepare(plan, Duration::from_secs(60), Timestamp(7)).unwrap();
+    let others = [0, 1].map(|_| {
+        let records = records.clone();
+        std::thread::spawn(move || {
+            for _ in 0..200 {
+                records.answer(Timestamp(7), Answer::Confirm).unwrap();
+                assert_eq!(records.answered(Timestamp(7)), Some(Answer::Confirm));
+            }
+        })
+    });
+    for done in 0..200 {
+        record.progress = Progress::Applying { done, doing: "wait".to_owned() };
+        records.write(&record).unwrap();
+        assert_eq!(records.read().as_ref(), Some(&record));
+    }
+    others.into_iter().for_each(|other| other.join().unwrap());
+    let mut left: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["bridge.answer", "bridge.json", "bridge.lock"]);
+}
+
 #[test]
 fn a_change_of_an_earlier_boot_is_none() {
     let directory = tempfile::tempdir().unwrap();
