@@ -26,6 +26,7 @@ pub mod persist;
 pub mod picture;
 pub mod plan;
 pub mod record;
+mod secrets;
 pub mod step;
 
 use std::net::IpAddr;

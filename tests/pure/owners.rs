@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use virt_net::change::bridge::persist::{self, Owner, Renderer, Setting, Spec, Text};
-use virt_net::change::bridge::{Addressing, Step, Stp};
+use virt_net::change::bridge::{Addressing, FileChange, Step, Stp};
 
 fn spec(address: Addressing, stp: Stp) -> Spec {
     let gateway = match address {
@@ -284,6 +284,55 @@ unheard=of
     let setting = persist::create(&owner, &spec(Addressing::Dhcp, Stp::Off)).unwrap();
     let bridge = after(&setting, "/etc/NetworkManager/system-connections/virbr1.nmconnection");
     assert!(bridge.contains("method=auto\n") && !bridge.contains("address1"), "{bridge}");
+}
+
+#[test]
+fn secrets_are_not_shown_however_a_file_writes_them() {
+    let text = "\
+[wifi-security]
+key-mgmt=wpa-psk
+psk=hunter2
+wep-key0 = hunter2
+iface wlan0 inet dhcp
+    wpa-psk hunter2
+    wireless-key hunter2
+WPA_PSK=hunter2
+      access-points: {\"home\": {password: \"hunter2\"}}
+      access-points: { home: {auth: {key-management: psk, 'password' : hunter2, mode: ap}}}
+      access-points:
+        \"home\":
+          password: >-
+            hunter2
+            hunter2
+          mode: infrastructure
+    wg0:
+      keys: {private: hunter2}
+      key: hunter2
+# psk is asked for elsewhere
+addresses: [10.0.0.8/16]
+";
+    let mut change = FileChange {
+        path: "/etc/netplan/a.yaml".into(),
+        before: Some(text.to_owned()),
+        after: Some(text.to_owned()),
+        mode: 0o600,
+    };
+    change.hide_secrets();
+    assert_eq!(change.before, change.after);
+    let shown = change.after.unwrap();
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let lines: Vec<&str> = shown.lines().collect();
+    for line in [
+        "key-mgmt=wpa-psk",
+        "psk=•••",
+        "    wpa-psk •••",
+        "      access-points: {\"home\": {password:•••",
+        "          mode: infrastructure",
+        "# psk is asked for elsewhere",
+        "addresses: [10.0.0.8/16]",
+    ] {
+        assert!(lines.contains(&line), "{line:?} is not in\n{shown}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::secrets;
 use crate::model::kernel::Route;
 use crate::model::{IfName, Mac};
 
@@ -61,17 +62,7 @@ pub struct FileChange {
 impl FileChange {
     /// Values of passwords and keys become dots.
     pub fn hide_secrets(&mut self) {
-        const SECRET: [&str; 4] = ["password", "psk", "secret", "wep-key"];
-        let hide = |text: &mut String| {
-            let line = |line: &str| match line.split_once(['=', ':']) {
-                Some((key, _)) if SECRET.iter().any(|word| key.to_ascii_lowercase().contains(word)) => {
-                    format!("{key}=•••\n")
-                }
-                _ => format!("{line}\n"),
-            };
-            *text = text.lines().map(line).collect();
-        };
-        self.before.iter_mut().chain(&mut self.after).for_each(hide);
+        self.before.iter_mut().chain(&mut self.after).for_each(|text| *text = secrets::hidden(text));
     }
 }
 
