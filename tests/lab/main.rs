@@ -5,6 +5,7 @@ mod boot;
 mod bridge;
 mod bridge_addresses;
 mod bridge_back;
+mod bridge_clients;
 mod bridge_guests;
 mod bridge_meanwhile;
 mod bridge_owners;

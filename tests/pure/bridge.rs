@@ -171,10 +171,71 @@ fn a_leased_address_without_a_known_client_is_refused() {
     assert!(reason(plan::plan(&snapshot, &wicked, &want)).contains("wicked runs here"));
     // A client that is known goes along, and where nobody looked nothing is claimed.
     let argv = vec!["udhcpc".to_owned(), "-i".to_owned(), "eth0".to_owned()];
-    let known = Evidence { clients: Some(vec![Client { pid: 1, argv }]), ..looked };
+    let client = Client { pid: 1, program: "/bin/busybox".into(), argv };
+    let known = Evidence { clients: Some(vec![client.clone()]), ..looked.clone() };
     let plan = plan::plan(&snapshot, &known, &want).unwrap();
     assert!(plan.steps.iter().any(|step| matches!(step, Step::MoveClient { .. })), "{:?}", plan.steps);
+    // One that asks for an IPv6 address does not renew it.
+    let six = Client { argv: ["dhclient", "-6", "eth0"].map(str::to_owned).to_vec(), ..client };
+    let other = Evidence { clients: Some(vec![six]), ..looked };
+    assert!(reason(plan::plan(&snapshot, &other, &want)).contains("lent by a DHCP server"));
     assert!(plan::plan(&snapshot, &Evidence::default(), &want).is_ok());
+}
+
+/// ifupdown with `inet dhcp` and `inet6 dhcp` runs two.
+#[test]
+fn every_dhcp_client_of_the_nic_goes_along() {
+    let client = |pid: i32, words: &str| {
+        let argv = words.split(' ').map(str::to_owned).collect();
+        Client { pid, program: "/usr/sbin/dhclient".into(), argv }
+    };
+    let want = |address: Addressing| BridgeWant::Create {
+        bridge: name("br0"),
+        port: name("eth0"),
+        stp: Stp::Off,
+        address,
+        persist: Lasting::Auto,
+    };
+    let four = client(7, "/sbin/dhclient -4 -pf /run/dhclient.eth0.pid eth0");
+    let six = client(8, "/sbin/dhclient -6 -pf /run/dhclient6.eth0.pid eth0");
+    let both = Evidence { clients: Some(vec![four.clone(), six.clone()]), ..Evidence::default() };
+    let snapshot = host(facts());
+    let plan = plan::plan(&snapshot, &both, &want(Addressing::Move)).unwrap();
+    let moved = |steps: &[Step]| -> Vec<String> {
+        let client = |step: &Step| match step {
+            Step::MoveClient { program, argv, .. }
+                if program == std::path::Path::new("/usr/sbin/dhclient") =>
+            {
+                Some(format!("{}: {}", step.text(), argv.join(" ")))
+            }
+            _ => None,
+        };
+        steps.iter().filter_map(client).collect()
+    };
+    assert_eq!(
+        moved(&plan.steps),
+        [
+            "let the DHCP client of eth0 run on br0: /sbin/dhclient -4 -pf /run/dhclient.br0.pid br0",
+            "let the DHCPv6 client of eth0 run on br0: /sbin/dhclient -6 -pf /run/dhclient6.br0.pid br0",
+        ]
+    );
+    assert_eq!(
+        moved(&plan.undo),
+        [
+            "let the DHCP client of br0 run on eth0: /sbin/dhclient -4 -pf /run/dhclient.eth0.pid eth0",
+            "let the DHCPv6 client of br0 run on eth0: /sbin/dhclient -6 -pf /run/dhclient6.eth0.pid eth0",
+        ]
+    );
+    // The client of IPv6 gets the bridge no IPv4 address.
+    let command = Some(vec!["udhcpc".to_owned()]);
+    let only_six = Evidence { clients: Some(vec![six]), client_command: command, ..Evidence::default() };
+    let plan = plan::plan(&snapshot, &only_six, &want(Addressing::Dhcp)).unwrap();
+    assert!(plan.steps.iter().any(|step| matches!(step, Step::Call { .. })), "{:?}", plan.steps);
+    // Two for the same cannot both be right.
+    let again = client(9, "dhclient eth0");
+    let twice = Evidence { clients: Some(vec![four, again]), ..Evidence::default() };
+    let told = reason(plan::plan(&snapshot, &twice, &want(Addressing::Move)));
+    assert!(told.starts_with("two DHCP clients run on eth0") && told.contains("dhclient eth0 (9)"), "{told}");
 }
 
 #[tokio::test]
@@ -335,7 +396,9 @@ fn the_record_and_an_answer_are_written_at_the_same_time() {
         records.write(&record).unwrap();
         assert_eq!(records.read().as_ref(), Some(&record));
     }
-    others.into_iter().for_each(|other| other.join().unwrap());
+    for other in others {
+        other.join().unwrap();
+    }
     let mut left: Vec<_> =
         std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();

@@ -8,11 +8,12 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use super::Expect;
+use super::client::{self, Families};
 use super::files::{self, FileError};
 use super::kernel::{Kernel, KernelError};
 use super::record::{RecordError, Records};
 use super::step::{OnFailure, Step};
-use super::{Expect, client};
 use crate::source::netlink;
 
 /// Why a step failed.
@@ -76,14 +77,14 @@ impl Hands {
                 (Err(error), OnFailure::Stop) => Err(error),
                 _ => Ok(()),
             },
-            Step::MoveClient { from, to, argv } => {
+            Step::MoveClient { from, to, program, argv } => {
                 let command = step.text();
-                client::hand_over(*from, *to, argv)
+                client::hand_over(*from, *to, program, argv)
                     .await
                     .map_err(|error| StepError::Call { command, why: error.to_string() })
             }
             Step::StopClient { link } => {
-                client::stop(*link);
+                client::stop(*link, Families::ALL);
                 Ok(())
             }
             Step::Checkpoint => self.checkpoint().await,

@@ -6,6 +6,7 @@ mod links;
 
 use std::net::IpAddr;
 
+use super::client::Client;
 use super::evidence::Evidence;
 use super::persist::{self, Owner, Setting, Spec};
 use super::{Addressing, BridgePlan, BridgeWant, Expect, Lasting, Memory, Step, Stp, picture};
@@ -94,7 +95,7 @@ impl Planner<'_> {
         };
         if setting.steps.is_empty() {
             self.renewed(link)?;
-            self.hand_over_client(&mut plan, port, bridge);
+            self.hand_over_clients(&mut plan, port, bridge)?;
             self.readdress(&mut plan, link, bridge, address)?;
         } else {
             self.expect_address(&mut plan, link, bridge, address);
@@ -194,7 +195,9 @@ impl Planner<'_> {
 
     /// A leased address that the kernel alone moves dies with its lease, unless its client is moved too.
     fn renewed(&self, link: &Link) -> Result<(), Refusal> {
-        let Some([]) = self.evidence.clients.as_deref() else { return Ok(()) };
+        if self.evidence.clients.is_none() || self.has_v4_client() {
+            return Ok(());
+        }
         let of_link = self.snapshot.kernel.addresses.iter().filter(|found| found.index == link.index);
         let mut leased = of_link
             .filter(|found| found.address.addr().is_ipv4() && !found.permanent && found.scope != "link");
@@ -214,14 +217,34 @@ impl Planner<'_> {
         )
     }
 
-    /// A DHCP client in a process of its own runs on the other link then.
-    fn hand_over_client(&self, plan: &mut BridgePlan, from: IfName, to: IfName) {
-        let Some(client) = self.evidence.clients.iter().flatten().next() else { return };
-        let old = client.argv.clone();
-        let new: Vec<String> = old.iter().map(|word| persist::renamed(word, from, to)).collect();
-        plan.consequences.push(format!("the DHCP client of {from} runs on {to} then: {}", new.join(" ")));
-        plan.steps.push(Step::MoveClient { from, to, argv: new });
-        plan.undo.push(Step::MoveClient { from: to, to: from, argv: old });
+    /// DHCP clients in processes of their own run on the other link then.
+    fn hand_over_clients(&self, plan: &mut BridgePlan, from: IfName, to: IfName) -> Result<(), Refusal> {
+        let clients = self.evidence.clients.as_deref().unwrap_or_default();
+        for (at, client) in clients.iter().enumerate() {
+            let mut others = clients.iter().skip(at + 1);
+            if let Some(other) = others.find(|other| other.families().share(client.families())) {
+                let words = |client: &Client| format!("{} ({})", client.argv.join(" "), client.pid);
+                return self.refuse(
+                    format!(
+                        "two DHCP clients run on {from}, which would fight for the address: {} and {}",
+                        words(client),
+                        words(other)
+                    ),
+                    "end the one that is not needed",
+                );
+            }
+            let old = client.argv.clone();
+            let new: Vec<String> = old.iter().map(|word| persist::renamed(word, from, to)).collect();
+            plan.consequences.push(format!("the DHCP client of {from} runs on {to} then: {}", new.join(" ")));
+            let program = client.program.clone();
+            plan.steps.push(Step::MoveClient { from, to, program: program.clone(), argv: new });
+            plan.undo.push(Step::MoveClient { from: to, to: from, program, argv: old });
+        }
+        Ok(())
+    }
+
+    fn has_v4_client(&self) -> bool {
+        self.evidence.clients.iter().flatten().any(|client| client.families().v4)
     }
 
     /// Another address than the NIC's, by the kernel alone: the old one goes when it is confirmed.
@@ -239,7 +262,7 @@ impl Planner<'_> {
         };
         match address {
             Addressing::Move => {}
-            Addressing::Dhcp if self.evidence.clients.iter().flatten().next().is_some() => {}
+            Addressing::Dhcp if self.has_v4_client() => {}
             Addressing::Dhcp => {
                 let Some(argv) = self.evidence.client_command.clone() else {
                     return self.refuse(

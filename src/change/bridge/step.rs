@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::client::Families;
 use super::secrets;
 use crate::model::kernel::Route;
 use crate::model::{IfName, Mac};
@@ -170,7 +171,10 @@ pub enum Step {
         from: IfName,
         /// Where it will run.
         to: IfName,
-        /// How it is started there, unless it runs there already.
+        /// The file that runs.
+        #[serde(default)]
+        program: PathBuf,
+        /// How it is started there, unless one that asks for the same runs there already.
         argv: Vec<String>,
     },
     /// Ends the DHCP client that runs on a link; it keeps its lease.
@@ -213,7 +217,10 @@ impl Step {
             Self::PutBack { file } if file.before.is_none() => format!("remove {}", file.path.display()),
             Self::PutBack { file } => format!("put {} back", file.path.display()),
             Self::Call { argv, .. } => format!("run {}", argv.join(" ")),
-            Self::MoveClient { from, to, .. } => format!("let the DHCP client of {from} run on {to}"),
+            Self::MoveClient { from, to, program, argv } => {
+                let protocol = if Families::of(program, argv).v4 { "DHCP" } else { "DHCPv6" };
+                format!("let the {protocol} client of {from} run on {to}")
+            }
             Self::StopClient { link } => format!("end the DHCP client of {link}"),
             Self::Checkpoint => "let NetworkManager keep a checkpoint as a second net".to_owned(),
             Self::EndCheckpoint => "drop NetworkManager's checkpoint".to_owned(),

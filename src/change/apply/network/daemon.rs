@@ -2,7 +2,6 @@
 //! it does on SIGHUP without touching bridges, taps or guests; and reads whether both are there.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use tokio::time::sleep;
 
 use super::Trouble;
 use crate::change::network::Services;
-use crate::source::firewall;
+use crate::source::{firewall, process};
 
 /// How long the daemon may take.
 const RELOAD: Duration = Duration::from_secs(10);
@@ -51,7 +50,7 @@ fn daemons() -> Vec<(Pid, String)> {
         let name = fs::read_to_string(entry.path().join("comm")).ok()?.trim_end().to_owned();
         let ours = fs::read_link(entry.path().join("ns/net")).ok() == own;
         // Not the session daemon of some user, nor a process that calls itself so.
-        let system = entry.metadata().is_ok_and(|metadata| metadata.uid() == 0);
+        let system = process::is_of_root(u32::try_from(pid).ok()?);
         (ours && system && matches!(name.as_str(), "virtnetworkd" | "libvirtd"))
             .then_some((Pid::from_raw(pid), name))
     });

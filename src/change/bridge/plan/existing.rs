@@ -62,7 +62,7 @@ impl Planner<'_> {
         plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
         plan.gateways = self.gateways(link);
         if let [port] = bridge.ports.as_slice() {
-            self.hand_over_client(&mut plan, name, port.name);
+            self.hand_over_clients(&mut plan, name, port.name)?;
         }
         self.forget(&mut plan, name)?;
         let is_by_owner = self.evidence.kept.as_ref().is_some_and(|kept| !kept.memory.down.is_empty());
@@ -254,7 +254,7 @@ impl Planner<'_> {
         plan.gateways = self.gateways(link);
         plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
         self.renewed(link)?;
-        self.hand_over_client(&mut plan, port, name);
+        self.hand_over_clients(&mut plan, port, name)?;
         plan.owner = match self.evidence.owners.first() {
             Some(owner) => owner.words(port),
             None => format!("nobody configures {port} at boot"),
