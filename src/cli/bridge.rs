@@ -216,6 +216,9 @@ pub(super) async fn carry_out(plan: &BridgePlan, patience: Duration, asking: Ask
         print(&format!("✔ {}\n", escape(proof)))?;
     }
     print(&format!("done, and seen in the kernel: {}\n", escape(&record.plan.title)))?;
+    if let Some(alone) = course::alone(&record) {
+        complain(&escape(&alone));
+    }
     let seconds = record.patience.as_secs();
     if asking == Asking::No || !std::io::stdin().is_terminal() {
         print(&format!("it is taken back in {seconds} s unless you run: virt-net confirm\n"))?;

@@ -202,7 +202,11 @@ async fn follow(job: &BridgeJob, events: &UnboundedSender<Event>) -> Outcome {
         }
         progress.is_final() || matches!(progress, Progress::Waiting { .. })
     });
-    outcome(&record.await)
+    let record = record.await;
+    if let Some(alone) = course::alone(&record).filter(|_| !record.is_final()) {
+        let _ = events.send(Event::Message(alone));
+    }
+    outcome(&record)
 }
 
 fn millis(since: Instant) -> u64 {

@@ -9,9 +9,11 @@ is() { ip -4 -br addr show $1 | grep -q 192.0.2.15/24 && ip route | grep -q "def
 # By its record: a start of virt-net would finish what is left to systemd here.
 record() { tr -d ' \n' </var/lib/virt-net/bridge.json | grep -o '"progress":{[^}]*}'; }
 waits() { record | grep '"waiting"'; }
-taken_back() { ! systemctl is-active virt-net-bridge && record | grep '"rolled-back"'; }
+# Of the change that was begun last.
+unit() { echo virt-net-bridge-$(grep -o '"begun": [0-9]*' /var/lib/virt-net/bridge.json | grep -o '[0-9]*'); }
+taken_back() { ! systemctl is-active $(unit) && record | grep '"rolled-back"'; }
 create="virt-net bridge create br0 --port enp1s0 --yes"
-agent() { systemctl show -P MainPID virt-net-bridge; }
+agent() { systemctl show -P MainPID $(unit); }
 [ $BOOT != 1 ] || until_so is enp1s0
 
 case $BOOT in
@@ -23,7 +25,7 @@ case $BOOT in
     until_so waits
     systemctl kill --signal=HUP session; sleep 1; systemctl kill --signal=KILL session
     until_so sh -c '! systemctl is-active session'
-    step alone systemctl show -p ActiveState -p Restart -p KillMode -p Slice virt-net-bridge
+    step alone systemctl show -p ActiveState -p Restart -p KillMode -p Slice -p TimeoutStopUSec $(unit)
     step alone-waits waits
     step alone-bridge is br0
     # The agent is killed: systemd starts it again, and it takes everything back.
@@ -32,7 +34,7 @@ case $BOOT in
     until_so is enp1s0; look >/tmp/after 2>&1
     step killed-back diff /tmp/before /tmp/after
     step killed-told record
-    step killed-journal journalctl -q -o cat -u virt-net-bridge
+    step killed-journal journalctl -q -o cat -u $(unit)
     # In the middle of its steps as well.
     $create --confirm 300s >/dev/null 2>&1 &
     until record | grep '"applying"' >/dev/null; do :; done; kill -9 $(agent); wait
@@ -40,6 +42,11 @@ case $BOOT in
     until_so is enp1s0; look >/tmp/after 2>&1
     step middle-told record
     step middle-back diff /tmp/before /tmp/after
+    # systemd ends it, and waits for that.
+    step stop-create $create --confirm 300s
+    step stop systemctl stop $(unit)
+    step stop-told record
+    step stop-back is enp1s0
     # Nobody confirms.
     step late $create --confirm 5s
     step late-end until_so taken_back
@@ -71,7 +78,11 @@ fn a_change_outlives_its_session_and_a_reboot_keeps_what_was_confirmed() {
     let steps = Steps::of(SCRIPT);
     steps.ended("planned", 0, &["enp1s0 belongs to systemd-networkd", "192.0.2.15/24 (leased) on br0"]);
 
-    steps.ended("alone", 0, &["ActiveState=active", "Restart=on-failure", "Slice=system.slice"]);
+    steps.ended(
+        "alone",
+        0,
+        &["ActiveState=active", "Restart=on-failure", "Slice=system.slice", "TimeoutStopUSec=10min"],
+    );
     steps.ended("alone-waits", 0, &[]);
     steps.ended("alone-bridge", 0, &[]);
     for how in ["killed", "middle"] {
@@ -80,6 +91,10 @@ fn a_change_outlives_its_session_and_a_reboot_keeps_what_was_confirmed() {
         steps.ended(&format!("{how}-back"), 0, &[]);
     }
     steps.ended("killed-journal", 0, &["code=killed, status=9/KILL", "restart counter is at 1"]);
+    steps.ended("stop-create", 0, &["done, and seen in the kernel"]);
+    steps.ended("stop", 0, &[]);
+    steps.ended("stop-told", 0, &["rolled-back", "itsprocesswastoldtoend"]);
+    steps.ended("stop-back", 0, &[]);
     steps.ended("late", 0, &["it is taken back in 5 s unless you run: virt-net confirm"]);
     steps.ended("late-end", 0, &[]);
     steps.ended("late-told", 0, &["nobodyconfirmeditintime"]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use virt_net::change::Refusal;
+use virt_net::change::bridge::agent;
 use virt_net::change::bridge::by_hand;
 use virt_net::change::bridge::client::Client;
 use virt_net::change::bridge::course;
@@ -415,4 +416,17 @@ fn a_change_of_an_earlier_boot_is_none() {
     record.boot = "another".to_owned();
     records.write(&record).unwrap();
     assert_eq!(records.read(), None);
+}
+
+/// A unit whose DHCP client lives is there for long, and with it its name.
+#[test]
+fn each_change_has_a_unit_of_its_own_with_time_to_take_it_back() {
+    let unit = |begun: u64| {
+        agent::unit("/usr/bin/virt-net".as_ref(), "/var/lib/virt-net".as_ref(), Timestamp(begun))
+    };
+    let named = |begun: u64| unit(begun).into_iter().find(|word| word.starts_with("--unit="));
+    assert_eq!(named(7).as_deref(), Some("--unit=virt-net-bridge-7"));
+    assert_ne!(named(7), named(8));
+    assert!(unit(7).contains(&"--property=TimeoutStopSec=600".to_owned()));
+    assert!(unit(7).ends_with(&["bridge-agent", "--take-lock", "/var/lib/virt-net"].map(str::to_owned)));
 }

@@ -1,29 +1,34 @@
 //! WRITES. The process that carries a bridge's change out: it survives the terminal, the session and
 //! the program that started it, and takes everything back unless somebody confirms in time.
 //!
-//! Where systemd runs it is a transient unit, which systemd starts again when it is killed; elsewhere a
-//! process in a session of its own. It holds the lock as long as it lives. Killed in the middle, it
-//! leaves the record; its next start, or the next start of virt-net ([`recover`]), finishes the way back.
+//! It holds the lock as long as it lives. Told to end, it takes everything back first; killed in the middle,
+//! it leaves the record, and its next start, or the next start of virt-net ([`recover`]), finishes the way
+//! back.
+
+mod keep;
+mod launch;
+mod told;
 
 use std::fs::File;
-use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use self::keep::{after_reboot, keep};
+use self::told::Told;
 use super::files;
 use super::hands::Hands;
 use super::kernel::Kernel;
-use super::record::{Answer, Kept, Progress, Record, RecordError, Records};
+use super::record::{Answer, Progress, Record, RecordError, Records};
 use super::{BridgePlan, Expect};
 #[cfg(debug_assertions)]
 use crate::change::apply::pause;
 use crate::model::{IfIndex, Timestamp};
 use crate::source::{netlink, now};
+
+pub use self::launch::{start, unit};
 
 /// The hidden subcommand that runs it.
 pub const COMMAND: &str = "bridge-agent";
@@ -43,49 +48,6 @@ const ANSWER_BEFORE: Duration = Duration::from_secs(1);
 /// An agent that was started takes its lock within this time.
 const START: Duration = Duration::from_secs(10);
 
-/// Starts the agent.
-///
-/// # Errors
-/// The program cannot be started again; nothing was changed.
-pub fn start(records: &Records, lock: File) -> io::Result<()> {
-    let program = std::env::current_exe()?;
-    if Path::new("/run/systemd/system").is_dir() {
-        // systemd does not hand on a file: the unit takes the lock itself.
-        let argv = unit(&program, records.directory());
-        let mut command = Command::new("systemd-run");
-        command.args(&argv).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        drop(lock);
-        if command.status().is_ok_and(|status| status.success()) {
-            return Ok(());
-        }
-        let mut command = Command::new(program);
-        command.arg(COMMAND).arg(TAKE_LOCK).arg(records.directory());
-        return detach(command, Stdio::null());
-    }
-    let mut command = Command::new(program);
-    command.arg(COMMAND).arg(records.directory());
-    detach(command, Stdio::from(lock))
-}
-
-fn detach(mut command: Command, input: Stdio) -> io::Result<()> {
-    command.current_dir("/").stdin(input).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().map(drop)
-}
-
-/// The arguments of `systemd-run`: killed, the unit is started again and takes everything back; DHCP
-/// clients that it started outlive it.
-#[must_use]
-pub fn unit(program: &Path, directory: &Path) -> Vec<String> {
-    let properties = ["Restart=on-failure", "RestartSec=1", "KillMode=process", "OOMScoreAdjust=-900"];
-    let mut argv = vec!["--quiet".to_owned(), "--collect".to_owned(), "--unit=virt-net-bridge".to_owned()];
-    argv.push("--description=virt-net: a change of a bridge that waits for its confirmation".to_owned());
-    argv.extend(properties.iter().map(|property| format!("--property={property}")));
-    argv.push("--".to_owned());
-    argv.push(program.display().to_string());
-    argv.extend([COMMAND.to_owned(), TAKE_LOCK.to_owned(), directory.display().to_string()]);
-    argv
-}
-
 /// Whether the lock came as the standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
@@ -102,7 +64,7 @@ pub enum Lock {
 pub async fn run(directory: &Path, lock: Lock) -> Result<(), RecordError> {
     // A session of its own: neither ctrl-C nor the hang-up of a terminal reaches it.
     let _ = nix::unistd::setsid();
-    let _ignored = signal(SignalKind::hangup());
+    let mut told = Told::listen();
     let records = Records::at(directory);
     let _lock = match lock {
         Lock::Inherited => None,
@@ -118,14 +80,14 @@ pub async fn run(directory: &Path, lock: Lock) -> Result<(), RecordError> {
             return Ok(());
         }
     }
-    let why = match apply(&records, &mut record).await {
+    let why = match apply(&records, &mut record, &mut told).await {
         Err(why) => why,
-        Ok(()) => match wait(&records, &mut record).await {
+        Ok(()) => match wait(&records, &mut record, &mut told).await {
             Ok(None) => match keep(&records, &mut record).await {
                 Ok(()) => return Ok(()),
                 Err(why) => why,
             },
-            Ok(Some(why)) => why.to_owned(),
+            Ok(Some(why)) => why,
             Err(error) => error.to_string(),
         },
     };
@@ -144,25 +106,22 @@ async fn take(records: &Records) -> Result<File, RecordError> {
 }
 
 /// Waits for the confirmation (`None`), or for a reason to take everything back.
-async fn wait(records: &Records, record: &mut Record) -> Result<Option<&'static str>, RecordError> {
+async fn wait(
+    records: &Records,
+    record: &mut Record,
+    told: &mut Told,
+) -> Result<Option<String>, RecordError> {
     let until = Timestamp(now().0 + u64::try_from(record.patience.as_millis()).unwrap_or(u64::MAX));
     let deadline = Instant::now() + record.patience;
-    let mut told_to_end = signal(SignalKind::terminate()).ok();
     let proofs = proofs(&record.plan);
     note(records, record, Progress::Waiting { until, proofs })?;
-    let end = async {
-        match &mut told_to_end {
-            Some(signal) => signal.recv().await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         answer = answer(records, record.begun, deadline) => Ok(match answer {
             Some(Answer::Confirm) => None,
-            Some(Answer::Rollback) => Some("somebody asked for it"),
-            None => Some("nobody confirmed it in time"),
+            Some(Answer::Rollback) => Some("somebody asked for it".to_owned()),
+            None => Some("nobody confirmed it in time".to_owned()),
         }),
-        _ = end => Ok(Some("its process was told to end")),
+        why = told.heard() => Ok(Some(why)),
     }
 }
 
@@ -206,31 +165,6 @@ pub async fn recover(records: &Records) -> Option<Record> {
     Some(record)
 }
 
-/// The files in `/etc` are the old ones, and nothing else outlived the reboot; unless it came between
-/// the confirmation and the last file.
-fn after_reboot(records: &Records, mut record: Record) -> Record {
-    let progress = if record.progress == Progress::Keeping {
-        let troubles: Vec<String> = record
-            .plan
-            .lasting
-            .iter()
-            .filter_map(|file| files::put(file).err())
-            .map(|e| e.to_string())
-            .collect();
-        if troubles.is_empty() {
-            Progress::Confirmed
-        } else {
-            Progress::Failed { known: troubles.join("; ") }
-        }
-    } else {
-        record.plan.lasting.iter().for_each(files::unstage);
-        Progress::RolledBack { why: "the host was restarted before it was confirmed".to_owned() }
-    };
-    let _ = records.note_checkpoint(None);
-    let _ = note(records, &mut record, progress);
-    record
-}
-
 /// Brings a change whose agent is gone to its end: forward when it was confirmed, else back.
 async fn finish(records: &Records, record: &mut Record) {
     if record.progress == Progress::Keeping {
@@ -252,7 +186,7 @@ fn note(records: &Records, record: &mut Record, progress: Progress) -> Result<()
 }
 
 /// Does the steps and waits for the proof; the error is why the change must be taken back.
-async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
+async fn apply(records: &Records, record: &mut Record, told: &mut Told) -> Result<(), String> {
     let plan = record.plan.clone();
     is_as_planned(&plan).await?;
     // A neighbour that does not answer now need not answer afterwards.
@@ -271,28 +205,31 @@ async fn apply(records: &Records, record: &mut Record) -> Result<(), String> {
     hands.complete(&mut record.plan.undo).await.map_err(|error| error.to_string())?;
     // What was looked at until here took its time.
     is_as_planned(&plan).await?;
+    told.go_on()?;
     for (done, step) in plan.steps.iter().enumerate() {
         let doing = step.text();
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
         #[cfg(debug_assertions)]
         pause::before_action(&format!("bridge {}", done + 1)).await;
+        // A step is not cut in the middle.
+        told.go_on()?;
         let begun = Instant::now();
         hands.run(step, &plan.after).await.map_err(|error| error.to_string())?;
         record.took.push(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
     }
     let done = plan.steps.len();
     let mut last = String::new();
-    seen(&plan.after, PROOF, |missing| {
+    let proof = seen(&plan.after, PROOF, |missing| {
         if *missing != last {
             last.clone_from(missing);
             let _ = note(records, record, Progress::Applying { done, doing: format!("waiting: {missing}") });
         }
-    })
-    .await?;
+    });
+    told.unless(proof).await?;
     for gateway in gateways {
         let doing = format!("waiting for {gateway} to answer");
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
-        answers(gateway, ANSWER).await?;
+        told.unless(answers(gateway, ANSWER)).await?;
     }
     hands.wait().await;
     Ok(())
@@ -303,58 +240,6 @@ async fn is_as_planned(plan: &BridgePlan) -> Result<(), String> {
     let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
     let differs = plan.before.appeared(&facts).or_else(|| plan.before.missing(&facts));
     differs.map_or(Ok(()), |what| Err(format!("the host is not what it was when this was planned: {what}")))
-}
-
-/// Puts the files for the next boot in place. An error before the first one means: take it back.
-async fn keep(records: &Records, record: &mut Record) -> Result<(), String> {
-    let plan = record.plan.clone();
-    if record.progress != Progress::Keeping {
-        let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
-        if let Some(missing) = plan.after.missing(&facts) {
-            return Err(format!("somebody changed it while it waited: {missing}"));
-        }
-        for file in &plan.lasting {
-            files::unchanged(file).map_err(|error| error.to_string())?;
-        }
-        note(records, record, Progress::Keeping).map_err(|error| error.to_string())?;
-    }
-    let mut troubles = Vec::new();
-    for file in &plan.lasting {
-        if let Err(error) = files::put(file) {
-            troubles.push(error.to_string());
-        }
-    }
-    match Hands::open(records, record.patience) {
-        Ok(hands) => {
-            for step in &plan.keep {
-                if let Err(error) = hands.run(step, &plan.after).await {
-                    troubles.push(error.to_string());
-                }
-            }
-        }
-        Err(error) => troubles.push(error.to_string()),
-    }
-    // Ports that came or went since change the files of a bridge that virt-net wrote.
-    if let (None, Some(mut kept)) = (&plan.memory, records.kept(plan.bridge)) {
-        kept.take(&plan.lasting);
-        if let Err(error) = records.keep(plan.bridge, Some(&kept)) {
-            troubles.push(error.to_string());
-        }
-    }
-    if let Some(memory) = &plan.memory {
-        let kept = Kept { memory: memory.clone(), files: plan.lasting.clone() };
-        let kept = (!plan.after.absent.contains(&plan.bridge)).then_some(&kept);
-        if let Err(error) = records.keep(plan.bridge, kept) {
-            troubles.push(error.to_string());
-        }
-    }
-    let progress = if troubles.is_empty() {
-        Progress::Confirmed
-    } else {
-        Progress::Failed { known: format!("it is kept, but: {}", troubles.join("; ")) }
-    };
-    let _ = note(records, record, progress);
-    Ok(())
 }
 
 /// Puts the old state back as far as it goes. A record that cannot be written must not keep it from that.

@@ -41,7 +41,7 @@ pub fn begin(records: &Records, plan: &BridgePlan, patience: Duration) -> Result
         forget(plan);
         refuse(error.to_string(), "without the record nobody could take the change back: make room first")
     })?;
-    agent::start(records, lock).map_err(|error| {
+    agent::start(records, &record, lock).map_err(|error| {
         forget(&record.plan);
         let why = "its process could not be started".to_owned();
         let _ = records.write(&Record { progress: Progress::RolledBack { why }, ..record.clone() });
@@ -93,6 +93,15 @@ pub fn unanswerable(record: Option<&Record>, answer: Answer) -> Option<&'static 
     }
 }
 
+/// Nobody starts its process again when that is killed, where somebody should.
+#[must_use]
+pub fn alone(record: &Record) -> Option<String> {
+    let why = record.alone.as_ref()?;
+    Some(format!(
+        "systemd does not look after the process that takes it back ({why}): should it be killed, the next start of virt-net takes it back"
+    ))
+}
+
 /// For how long a change is kept.
 #[must_use]
 pub fn kept(plan: &BridgePlan) -> String {
@@ -112,10 +121,13 @@ pub fn words(record: &Record) -> String {
             format!("taken back: {title}: {why}; the old state is seen in the kernel")
         }
         Progress::Failed { known } => format!("failed: {title}: {known}"),
-        Progress::Waiting { until, .. } => format!(
-            "waits for its confirmation: {title}; taken back in {} s unless you run: virt-net confirm",
-            until.millis_since(now()) / 1_000
-        ),
+        Progress::Waiting { until, .. } => {
+            let seconds = until.millis_since(now()) / 1_000;
+            let alone = alone(record).map(|alone| format!("; {alone}")).unwrap_or_default();
+            format!(
+                "waits for its confirmation: {title}; taken back in {seconds} s unless you run: virt-net confirm{alone}"
+            )
+        }
         Progress::Prepared => format!("about to begin: {title}"),
         Progress::Applying { doing, .. } => format!("under way: {title}: {doing}"),
         Progress::Keeping => format!("confirmed, its files are being written: {title}"),

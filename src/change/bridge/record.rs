@@ -113,6 +113,9 @@ pub struct Record {
     /// How long each step took that is done, in milliseconds.
     #[serde(default)]
     pub took: Vec<u64>,
+    /// Why systemd does not start its process again when that is killed, where it should have.
+    #[serde(default)]
+    pub alone: Option<String>,
 }
 
 impl Record {
@@ -290,6 +293,7 @@ impl Records {
             patience,
             progress: Progress::Prepared,
             took: Vec::new(),
+            alone: None,
         };
         self.write(&record)?;
         Ok(record)
