@@ -13,7 +13,9 @@ use virt_net::change::bridge::course;
 use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::persist::{Owner, Text};
 use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
-use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
+use virt_net::change::bridge::{
+    Addressing, Backend, BridgePlan, BridgeWant, FileChange, Lasting, Memory, Step, Stp, plan,
+};
 use virt_net::model::facts::{Facts, Recording};
 use virt_net::model::kernel::{LinkKind, Route};
 use virt_net::model::rates::History;
@@ -416,6 +418,51 @@ fn a_change_of_an_earlier_boot_is_none() {
     record.boot = "another".to_owned();
     records.write(&record).unwrap();
     assert_eq!(records.read(), None);
+}
+
+/// A reboot between the confirmation and the last file: forward, and the bridge can be deleted later.
+#[tokio::test]
+async fn what_was_confirmed_is_kept_and_remembered_over_a_reboot() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = Records::at(directory.path());
+    let file = FileChange {
+        path: directory.path().join("interfaces"),
+        before: Some("old\n".to_owned()),
+        after: Some("new\n".to_owned()),
+        mode: 0o644,
+    };
+    let mut plan = create(&host(facts()), "br0", "eth0").unwrap();
+    plan.backend = Some(Backend::Ifupdown);
+    plan.memory = Some(Memory { backend: Backend::Ifupdown, down: Vec::new(), up: Vec::new() });
+    plan.lasting = vec![file.clone()];
+    let cut_off = |plan: &BridgePlan, found: &str| {
+        std::fs::write(&file.path, found).unwrap();
+        let _ = records.keep(plan.bridge, None);
+        let _lock = records.lock().unwrap();
+        let mut record = records.prepare(plan.clone(), Duration::from_secs(60), Timestamp(7)).unwrap();
+        record.boot = "another".to_owned();
+        record.progress = Progress::Keeping;
+        records.write(&record).unwrap();
+    };
+    // The file was in place already: the boot has read it.
+    cut_off(&plan, "new\n");
+    let record = agent::recover(&records).await.unwrap();
+    assert_eq!(record.progress, Progress::Confirmed);
+    assert_eq!(records.kept(name("br0")).unwrap().files.as_slice(), std::slice::from_ref(&file));
+    // It was not: the boot has read the old one.
+    cut_off(&plan, "old\n");
+    let record = agent::recover(&records).await.unwrap();
+    let told = course::words(&record);
+    assert!(told.contains("from the next boot on"), "{told}");
+    assert_eq!(std::fs::read_to_string(&file.path).unwrap(), "new\n");
+    assert_eq!(records.kept(name("br0")).unwrap().files.as_slice(), std::slice::from_ref(&file));
+    // Nobody wrote it down: it is gone, and that the old state was seen is not claimed.
+    let until_then = BridgePlan { backend: None, memory: None, lasting: Vec::new(), ..plan };
+    cut_off(&until_then, "old\n");
+    let told = course::words(&agent::recover(&records).await.unwrap());
+    assert!(told.starts_with("taken back") && told.contains("it was to last until then"), "{told}");
+    assert!(!told.contains("seen"), "{told}");
+    assert_eq!(agent::recover(&records).await, None);
 }
 
 /// A unit whose DHCP client lives is there for long, and with it its name.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::record::{Answer, Progress, Record, RecordError, Records};
 use super::{BridgePlan, agent, files};
 use crate::change::Refusal;
-use crate::source::now;
+use crate::source::{now, process};
 
 /// Starts the change; from here on the agent carries it out, whatever becomes of this process.
 ///
@@ -117,6 +117,10 @@ pub fn words(record: &Record) -> String {
     let title = &record.plan.title;
     match &record.progress {
         Progress::Confirmed => format!("{}: {title}", kept(&record.plan)),
+        // After a reboot nobody looked.
+        Progress::RolledBack { why } if record.boot != process::boot() => {
+            format!("taken back: {title}: {why}")
+        }
         Progress::RolledBack { why } => {
             format!("taken back: {title}: {why}; the old state is seen in the kernel")
         }

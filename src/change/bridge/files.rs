@@ -64,6 +64,12 @@ pub fn unchanged(file: &FileChange) -> Result<(), FileError> {
     }
 }
 
+/// The file is what it will be.
+#[must_use]
+pub fn is_put(file: &FileChange) -> bool {
+    read(&file.path).is_ok_and(|now| now == file.after)
+}
+
 /// Writes the new content beside the file; nobody reads it there.
 ///
 /// # Errors

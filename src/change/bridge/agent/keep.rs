@@ -2,9 +2,9 @@
 //! for the day when the bridge is deleted.
 
 use super::note;
-use crate::change::bridge::files;
 use crate::change::bridge::hands::Hands;
-use crate::change::bridge::record::{Kept, Progress, Record, Records};
+use crate::change::bridge::record::{Kept, Progress, Record, RecordError, Records};
+use crate::change::bridge::{BridgePlan, files};
 use crate::source::netlink;
 
 /// Puts the files for the next boot in place. An error before the first one means: take it back.
@@ -20,12 +20,7 @@ pub(super) async fn keep(records: &Records, record: &mut Record) -> Result<(), S
         }
         note(records, record, Progress::Keeping).map_err(|error| error.to_string())?;
     }
-    let mut troubles = Vec::new();
-    for file in &plan.lasting {
-        if let Err(error) = files::put(file) {
-            troubles.push(error.to_string());
-        }
-    }
+    let mut troubles = put(records, &plan);
     match Hands::open(records, record.patience) {
         Ok(hands) => {
             for step in &plan.keep {
@@ -36,45 +31,41 @@ pub(super) async fn keep(records: &Records, record: &mut Record) -> Result<(), S
         }
         Err(error) => troubles.push(error.to_string()),
     }
-    // Ports that came or went since change the files of a bridge that virt-net wrote.
-    if let (None, Some(mut kept)) = (&plan.memory, records.kept(plan.bridge)) {
-        kept.take(&plan.lasting);
-        if let Err(error) = records.keep(plan.bridge, Some(&kept)) {
-            troubles.push(error.to_string());
-        }
-    }
-    if let Some(memory) = &plan.memory {
-        let kept = Kept { memory: memory.clone(), files: plan.lasting.clone() };
-        let kept = (!plan.after.absent.contains(&plan.bridge)).then_some(&kept);
-        if let Err(error) = records.keep(plan.bridge, kept) {
-            troubles.push(error.to_string());
-        }
-    }
-    let progress = if troubles.is_empty() {
-        Progress::Confirmed
-    } else {
-        Progress::Failed { known: format!("it is kept, but: {}", troubles.join("; ")) }
-    };
-    let _ = note(records, record, progress);
+    let _ = note(records, record, kept(&troubles));
     Ok(())
 }
 
-/// The files in `/etc` are the old ones, and nothing else outlived the reboot; unless it came between
-/// the confirmation and the last file.
+fn kept(troubles: &[String]) -> Progress {
+    if troubles.is_empty() {
+        return Progress::Confirmed;
+    }
+    Progress::Failed { known: format!("it is kept, but: {}", troubles.join("; ")) }
+}
+
+/// What cannot wait, for the power may fail: the files, and what they were. What went wrong.
+fn put(records: &Records, plan: &BridgePlan) -> Vec<String> {
+    let files = plan.lasting.iter().filter_map(|file| files::put(file).err());
+    let mut troubles: Vec<String> = files.map(|error| error.to_string()).collect();
+    troubles.extend(remember(records, plan).err().map(|error| error.to_string()));
+    troubles
+}
+
+fn remember(records: &Records, plan: &BridgePlan) -> Result<(), RecordError> {
+    if let Some(memory) = &plan.memory {
+        let kept = Kept { memory: memory.clone(), files: plan.lasting.clone() };
+        return records.keep(plan.bridge, (!plan.after.absent.contains(&plan.bridge)).then_some(&kept));
+    }
+    // Ports that came or went since change the files of a bridge that virt-net wrote.
+    let Some(mut kept) = records.kept(plan.bridge) else { return Ok(()) };
+    kept.take(&plan.lasting);
+    records.keep(plan.bridge, Some(&kept))
+}
+
+/// What is to be said of a change that a reboot cut off. The files in `/etc` are the old ones, and nothing
+/// else outlived the reboot; unless it came between the confirmation and the last file.
 pub(super) fn after_reboot(records: &Records, mut record: Record) -> Record {
     let progress = if record.progress == Progress::Keeping {
-        let troubles: Vec<String> = record
-            .plan
-            .lasting
-            .iter()
-            .filter_map(|file| files::put(file).err())
-            .map(|e| e.to_string())
-            .collect();
-        if troubles.is_empty() {
-            Progress::Confirmed
-        } else {
-            Progress::Failed { known: troubles.join("; ") }
-        }
+        confirmed_before(records, &record.plan)
     } else {
         record.plan.lasting.iter().for_each(files::unstage);
         Progress::RolledBack { why: "the host was restarted before it was confirmed".to_owned() }
@@ -82,4 +73,20 @@ pub(super) fn after_reboot(records: &Records, mut record: Record) -> Record {
     let _ = records.note_checkpoint(None);
     let _ = note(records, &mut record, progress);
     record
+}
+
+fn confirmed_before(records: &Records, plan: &BridgePlan) -> Progress {
+    if plan.backend.is_none() {
+        return Progress::RolledBack {
+            why: "the host was restarted, and it was to last until then".to_owned(),
+        };
+    }
+    let was_in_place = plan.lasting.iter().all(files::is_put);
+    let troubles = put(records, plan);
+    if was_in_place || !troubles.is_empty() {
+        return kept(&troubles);
+    }
+    let known = "it is kept from the next boot on: the host was restarted when it had just been confirmed, and has \
+                 started from the old files; restart it again to have it";
+    Progress::Failed { known: known.to_owned() }
 }
