@@ -12,6 +12,8 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
 fn of_nic(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
     let next = nic.next.as_ref()?;
     let (lacks, start) = match &next.source {
+        // A switch in user space (Open vSwitch) need not show its bridges to the kernel.
+        NicSource::Bridge { .. } if next.virtualport.is_some() => return None,
         NicSource::Bridge { bridge } => match snapshot.link_named(*bridge) {
             None => (format!("there is no bridge {bridge}"), None),
             Some(link) if !matches!(link.kind, LinkKind::Bridge(_)) => {

@@ -12,13 +12,16 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
 
 fn finding(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
     let (tap, expected) = (nic.link_name?, nic.expected_bridge?);
-    let has = nic.bridge.map_or_else(|| "on no bridge".to_owned(), |bridge| format!("on {bridge}"));
+    let master = snapshot.link(nic.link?)?.master.map(|master| {
+        snapshot.link(master).map_or_else(|| master.to_string(), |master| master.name.to_string())
+    });
+    let has = master.as_ref().map_or_else(|| "on no bridge".to_owned(), |master| format!("on {master}"));
     let plug =
         nic.source().map(|source| format!("{} {}", source.kind_word(), source.plug())).unwrap_or_default();
     let title = format!("the tap of {} is {has} instead of {expected}", look::name(nic));
     let finding = Finding::new("tap-orphaned", Severity::Error, Subject::Nic(nic.id), title)
         .libvirt(format!("{} {} is plugged into {plug}: bridge {expected}", nic.guest, nic.id.mac))
-        .kernel(format!("{tap} has master {}", nic.bridge.map_or_else(|| "none".to_owned(), |bridge| bridge.to_string())))
+        .kernel(format!("{tap} has master {}", master.as_deref().unwrap_or("none")))
         .means(
             "libvirt trusts its own record and says that all is well, but no frame gets from the tap to that bridge. \
              Stopping and starting a network does this to every running guest on it; updating the device to the same \

@@ -119,7 +119,8 @@ pub struct Nic {
     pub link_name: Option<IfName>,
     /// The bridge the *kernel* says the link is on.
     pub bridge: Option<IfName>,
-    /// The bridge libvirt believes it is on.
+    /// The bridge of the kernel that libvirt believes it is on; `None` on an Open vSwitch, whose ports the kernel
+    /// does not show.
     pub expected_bridge: Option<IfName>,
     /// The libvirt network it is on.
     pub network: Option<NetworkId>,

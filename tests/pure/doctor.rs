@@ -2,6 +2,8 @@
 //! right evidence, and no other.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod truth;
+
 use std::sync::Arc;
 
 use virt_net::app::{App, Code, Effect, Event, Key, Overlay, Pane, RowId, remedy, update};

@@ -79,7 +79,7 @@ fn one(
         link: link.map(|link| link.index),
         link_name: link.map(|link| link.name).or_else(|| live.as_ref().and_then(|nic| nic.target)),
         bridge,
-        expected_bridge: live.as_ref().and_then(|nic| expected_bridge(&nic.source, network)),
+        expected_bridge: live.as_ref().and_then(|nic| expected_bridge(host, nic, network, link)),
         network: network.map(|network| network.id),
         lower,
         addresses: addresses::of_nic(host, guest, id.mac, network, bridge, lower),
@@ -129,12 +129,24 @@ fn network_of<'a>(host: &Host<'a>, source: &NicSource) -> Option<&'a Network> {
     }
 }
 
-fn expected_bridge(source: &NicSource, network: Option<&Network>) -> Option<IfName> {
-    match source {
-        NicSource::Network { bridge: Some(bridge), .. } | NicSource::Bridge { bridge } => Some(*bridge),
-        NicSource::Network { dev: None, .. } => network.and_then(Network::bridge),
-        _ => None,
+fn expected_bridge(
+    host: &Host<'_>,
+    nic: &NicConfig,
+    network: Option<&Network>,
+    link: Option<&Link>,
+) -> Option<IfName> {
+    let bridge = match &nic.source {
+        NicSource::Network { bridge: Some(bridge), .. } | NicSource::Bridge { bridge } => *bridge,
+        NicSource::Network { dev: None, .. } => network.and_then(Network::bridge)?,
+        _ => return None,
+    };
+    // A switch in user space (Open vSwitch, MidoNet) has the tap under a name that no master of the kernel has.
+    if nic.virtualport.is_some() {
+        return None;
     }
+    let of_kernel = host.by_name.get(&bridge).is_some_and(|found| matches!(found.kind, LinkKind::Bridge(_)));
+    let elsewhere = link.is_some_and(|link| link.master.is_some() && host.bridge_of(link).is_none());
+    (of_kernel || !elsewhere).then_some(bridge)
 }
 
 /// The card whose virtual function it is, by its link's name on the host, else by its address.
