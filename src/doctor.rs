@@ -39,7 +39,7 @@ mod wifi_uplink;
 
 use serde::Serialize;
 
-pub use finding::{Evidence, Finding, Fix, Remedy, Severity, Subject};
+pub use finding::{Evidence, Finding, Fix, Key, Remedy, Severity, Subject};
 pub use watch::Watch;
 
 use crate::model::{Snapshot, SourceState};

@@ -17,7 +17,7 @@ use super::waiting::Waiting;
 use crate::app::{Action, Context};
 use crate::change::bridge::record::Progress;
 use crate::change::{Bounce, Outcome};
-use crate::doctor::{Subject, Watch};
+use crate::doctor::{Key as FindingKey, Watch};
 use crate::model::{NicId, Snapshot, Timestamp};
 
 /// The panes, in the order of their numbers.
@@ -290,7 +290,7 @@ pub struct App {
     /// The guest that is selected as soon as it is there: the one that was just made.
     pub(super) awaited: Option<String>,
     /// The finding under the doctor's cursor.
-    pub finding: Option<(&'static str, Subject)>,
+    pub finding: Option<FindingKey>,
     /// The change of a bridge that is under way, whoever began it.
     pub waiting: Option<Box<Waiting>>,
     /// Which key does what.

@@ -15,7 +15,12 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
 
 fn finding(left: &Unfinished, subject: Subject) -> Finding {
     let gone = format!("process {}, which did it, is gone; its record is there", left.pid);
-    Finding::new("change-interrupted", Severity::Error, subject, left.words()).processes(gone)
+    // What is not there any more has no subject of its own.
+    let of = match &left.of {
+        Changed::Network(name) => format!("network {name}"),
+        Changed::Shim(name) => format!("shim {name}"),
+    };
+    Finding::new("change-interrupted", Severity::Error, subject, left.words()).part(of).processes(gone)
 }
 
 fn of_network(snapshot: &Snapshot, left: &Unfinished, name: &str) -> Finding {

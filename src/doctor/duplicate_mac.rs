@@ -93,6 +93,7 @@ fn outside(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
     let title = format!("the MAC address of {} is also used behind {port}", look::name(nic));
     Some(
         Finding::new("duplicate-mac", Severity::Warning, Subject::Nic(nic.id), title)
+            .part("outside")
             .libvirt(format!("{} {} is on {}", nic.guest, nic.id.mac, bridge.name))
             .kernel(format!("{} learned {} at port {port}", bridge.name, nic.id.mac))
             .means(

@@ -14,6 +14,9 @@ pub struct Finding {
     pub severity: Severity,
     /// On what.
     pub subject: Subject,
+    /// Which of several on the same subject; empty where there can be one only.
+    #[serde(skip)]
+    pub part: String,
     /// In one line.
     pub title: String,
     /// What was read that shows it.
@@ -72,6 +75,15 @@ pub enum Subject {
     Nic(NicId),
     /// A libvirt network.
     Network(NetworkId),
+}
+
+/// What tells a finding from all others of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    check: &'static str,
+    /// On what.
+    pub subject: Subject,
+    part: String,
 }
 
 /// Something that was read.
@@ -183,8 +195,8 @@ pub enum Remedy {
 impl Finding {
     /// What tells it from others, whatever its figures are now.
     #[must_use]
-    pub fn key(&self) -> (&'static str, Subject) {
-        (self.check, self.subject.clone())
+    pub fn key(&self) -> Key {
+        Key { check: self.check, subject: self.subject.clone(), part: self.part.clone() }
     }
 
     /// A finding without evidence yet.
@@ -194,11 +206,19 @@ impl Finding {
             check,
             severity,
             subject,
+            part: String::new(),
             title: title.into(),
             evidence: Vec::new(),
             meaning: String::new(),
             fixes: Vec::new(),
         }
+    }
+
+    /// What tells it from others of its check on the same subject: no figure that changes while it lasts.
+    #[must_use]
+    pub fn part(mut self, part: impl Into<String>) -> Self {
+        self.part = part.into();
+        self
     }
 
     /// What libvirt says.

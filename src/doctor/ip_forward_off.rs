@@ -36,6 +36,7 @@ fn finding(snapshot: &Snapshot, key: SysctlKey, family: &str) -> Option<Finding>
         .collect();
     Some(
         Finding::new("ip-forward-off", Severity::Error, Subject::Host, title)
+            .part(family)
             .libvirt(listed.join("; "))
             .kernel(format!("{} = 0", key.name()))
             .means(

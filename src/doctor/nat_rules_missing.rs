@@ -28,6 +28,7 @@ fn finding(snapshot: &Snapshot, network: &Network, subnet: ipnet::IpNet) -> Find
         .count();
     let title = format!("network {} has no masquerade rule", network.name);
     let finding = Finding::new("nat-rules-missing", Severity::Error, Subject::Network(network.id), title)
+        .part(subnet.to_string())
         .libvirt(format!("network {} active, nat, {subnet}", network.name))
         .firewall(format!(
             "no rule reached from the {nat} nat chains names {subnet} (generation {}{})",

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{CHECKS, Finding, Report, Subject, examine};
+use super::{CHECKS, Finding, Key, Report, examine};
 use crate::model::{Snapshot, Timestamp};
 
 /// The last report.
@@ -21,7 +21,7 @@ impl Watch {
         let now = snapshot.taken_at;
         if !self.rests_on.as_ref().is_some_and(|before| same_ground(before, snapshot)) {
             let report = examine(snapshot, &[]);
-            let since = |key: &(&'static str, Subject)| {
+            let since = |key: &Key| {
                 self.found.iter().find(|(old, _)| old.key() == *key).map_or(now, |(_, since)| *since)
             };
             let found = report.findings.into_iter().map(|finding| {

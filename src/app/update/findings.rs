@@ -38,7 +38,7 @@ fn step(app: &mut App, by: isize) {
 fn jump(app: &mut App) {
     let Some((_, finding)) = app.chosen_finding() else { return };
     let key = finding.key();
-    let Some((pane, row)) = row_of(app.live(), &key.1) else {
+    let Some((pane, row)) = row_of(app.live(), &key.subject) else {
         app.say("it is about the host itself: no row shows it");
         return;
     };

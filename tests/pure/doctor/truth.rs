@@ -43,3 +43,98 @@ fn a_guest_on_an_open_vswitch_is_where_libvirt_says() {
     assert!(finding.title.ends_with("is on ovs-system instead of virbr0"), "{}", finding.title);
     assert!(finding.evidence.iter().any(|seen| seen.text == "vnet0 has master ovs-system"));
 }
+
+/// The same definition of network default, with a second subnet.
+fn with_a_second_subnet(facts: &mut Facts) {
+    network(facts, "default", |network| {
+        for definition in [&mut network.live, &mut network.next] {
+            let second = "<ip address='192.168.123.1' netmask='255.255.255.0'/></network>";
+            let xml = definition.as_ref().unwrap().xml.replace("</network>", second);
+            *definition = Some(NetworkDefinition::parse(&xml).unwrap());
+        }
+    });
+}
+
+#[test]
+fn each_finding_can_be_chosen_and_mended_by_itself() {
+    let faults: &[(&str, Change, usize)] = &[
+        (
+            "ip-forward-off",
+            |facts| {
+                network(facts, "default", |network| {
+                    let ip6 = "<ip family='ipv6' address='fd00:1::1' prefix='64'/></network>";
+                    let xml = network.live.as_ref().unwrap().xml.replace("</network>", ip6);
+                    network.live = Some(NetworkDefinition::parse(&xml).unwrap());
+                });
+                Arc::make_mut(&mut facts.kernel).settings.ip_forward = Some(false);
+            },
+            2,
+        ),
+        (
+            "nat-rules-missing",
+            |facts| {
+                with_a_second_subnet(facts);
+                (CASES.first().unwrap().fault)(facts);
+            },
+            2,
+        ),
+        (
+            "duplicate-mac",
+            |facts| {
+                // Its earlier twin is centos7, and a switch outside has it too.
+                edit(facts, "web01", Of::Both, "52:54:00:11:22:33", "52:54:00:aa:fc:1c");
+                let (port, bridge) = (index(facts, "eth1"), Some(index(facts, "virbr1")));
+                let mac = "52:54:00:aa:fc:1c".parse().unwrap();
+                Arc::make_mut(&mut facts.kernel).fdb.push(FdbEntry { port, bridge, mac, permanent: false });
+            },
+            2,
+        ),
+        (
+            "change-interrupted",
+            |facts| {
+                for gone in ["one", "two"] {
+                    let of = Changed::Network(gone.to_owned());
+                    let left = Unfinished { of, ..interrupted_edit() };
+                    Arc::make_mut(&mut facts.services).unfinished.push(left);
+                }
+            },
+            2,
+        ),
+    ];
+    for (check, fault, count) in faults {
+        let mut facts = host();
+        fault(&mut facts);
+        let found = examine(&snapshot(facts.clone()), &[check]).findings;
+        assert_eq!(found.len(), *count, "{check}: {found:#?}");
+        let keys: Vec<_> = found.iter().map(Finding::key).collect();
+        assert_ne!(keys.first(), keys.last(), "{check}");
+        // On the screen the cursor gets to each of them, and to what is below.
+        let mut app = App::new(at(&facts, 0), facts.taken_at, (120, 40));
+        update(&mut app, Event::Snapshot(at(&facts, 0)));
+        update(&mut app, Event::Snapshot(at(&facts, 60_000)));
+        key(&mut app, Code::Char('d'));
+        let all = app.doctor.report().findings.len();
+        let reached = (0..all).map(|_| {
+            let at = app.chosen_finding().unwrap().0;
+            key(&mut app, Code::Down);
+            at
+        });
+        assert_eq!(reached.collect::<Vec<_>>(), (0..all).collect::<Vec<_>>(), "{check}");
+    }
+}
+
+#[test]
+fn what_was_mended_of_two_faults_is_found_no_more() {
+    let mut facts = host();
+    with_a_second_subnet(&mut facts);
+    let masquerade = Action::Masquerade { ports: None };
+    let source = |net: &str| vec![Match::Source { nets: vec![net.parse().unwrap()], negated: false }];
+    let found = |facts: &Facts| examine(&snapshot(facts.clone()), &["nat-rules-missing"]).findings;
+    (CASES.first().unwrap().fault)(&mut facts);
+    let before = found(&facts);
+    let chain = chain(Family::Ip, "nat", "LIBVIRT_PRT");
+    add_rule(&mut facts, chain, source("192.168.122.0/24"), masquerade);
+    let after: Vec<_> = found(&facts).iter().map(Finding::key).collect();
+    let keys: Vec<_> = before.iter().map(|finding| after.contains(&finding.key())).collect();
+    assert_eq!(keys, [false, true]);
+}
