@@ -14,7 +14,7 @@ use virt_net::model::firewall::{
     Action, BaseHook, Chain, ChainId, Family, Hook, Match, Rule, RuleCounter, Verdict,
 };
 use virt_net::model::kernel::{Address, BridgeInfo, FdbEntry, Link, LinkKind, Route};
-use virt_net::model::network::{Lease, NetworkDefinition};
+use virt_net::model::network::NetworkDefinition;
 use virt_net::model::rates::History;
 use virt_net::model::services::{Dnsmasq, ServiceFacts, UdpSocket};
 use virt_net::model::unfinished::{Changed, Unfinished};
@@ -873,35 +873,6 @@ fn what_other_programs_do_to_guests_is_found_and_nothing_else() {
             report.findings.iter().map(|f| &f.evidence).collect::<Vec<_>>()
         );
     }
-}
-
-#[test]
-fn a_network_without_a_lease_for_a_guest_that_has_an_old_one_is_certain() {
-    let mut facts = host();
-    let libvirt = Arc::make_mut(&mut facts.libvirt);
-    let mut other = libvirt.networks.iter().find(|network| network.name == "default").unwrap().clone();
-    other.name = "n2".to_owned();
-    other.id = "00000000-0000-0000-0000-0000000000a2".parse().unwrap();
-    other.leases = Vec::<Lease>::new();
-    for definition in [&mut other.live, &mut other.next] {
-        let xml = definition
-            .as_ref()
-            .unwrap()
-            .xml
-            .replace("192.168.122.", "192.168.150.")
-            .replace("virbr0", "nobr0");
-        *definition = Some(NetworkDefinition::parse(&xml.replace(">default<", ">n2<")).unwrap());
-    }
-    libvirt.networks.push(other);
-    link(&mut facts, "nobr0").up = true;
-    switch_centos7(&mut facts, "<source network='n2'/>", "nobr0");
-    let report = examine(&snapshot(facts), &["stale-lease"]);
-    assert_eq!(ids(&report), ["stale-lease"]);
-    let evidence = &report.findings.first().unwrap().evidence;
-    assert!(
-        evidence.iter().any(|evidence| evidence.text == "network n2 has no lease for it"),
-        "{evidence:?}"
-    );
 }
 
 #[test]

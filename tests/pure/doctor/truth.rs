@@ -2,6 +2,8 @@
 //! printed for the operator's hands loses nothing.
 
 use super::*;
+use virt_net::model::facts::SeenAddress;
+use virt_net::model::kernel::Neighbour;
 
 /// centos7's tap is a port of an Open vSwitch, which the kernel shows as `ovs-system`.
 fn on_open_vswitch(facts: &mut Facts, live: &str, next: &str) {
@@ -137,4 +139,78 @@ fn what_was_mended_of_two_faults_is_found_no_more() {
     let after: Vec<_> = found(&facts).iter().map(Finding::key).collect();
     let keys: Vec<_> = before.iter().map(|finding| after.contains(&finding.key())).collect();
     assert_eq!(keys, [false, true]);
+}
+
+/// centos7 on another network with DHCP, which has no lease for it; its lease of network default lives on.
+fn moved_to_n2() -> Facts {
+    let mut facts = host();
+    let libvirt = Arc::make_mut(&mut facts.libvirt);
+    let mut other = libvirt.networks.iter().find(|network| network.name == "default").unwrap().clone();
+    (other.name, other.leases) = ("n2".to_owned(), Vec::new());
+    other.id = "00000000-0000-0000-0000-0000000000a2".parse().unwrap();
+    for definition in [&mut other.live, &mut other.next] {
+        let xml = definition.as_ref().unwrap().xml.replace("192.168.122.", "192.168.150.");
+        let xml = xml.replace("virbr0", "nobr0").replace(">default<", ">n2<");
+        *definition = Some(NetworkDefinition::parse(&xml).unwrap());
+    }
+    libvirt.networks.push(other);
+    link(&mut facts, "nobr0").up = true;
+    switch_centos7(&mut facts, "<source network='n2'/>", "nobr0");
+    facts
+}
+
+#[test]
+fn that_a_guest_keeps_its_old_address_is_said_only_when_it_shows_it() {
+    let mac = "52:54:00:aa:fc:1c".parse().unwrap();
+    let address = "192.168.122.208".parse().unwrap();
+    let cases: &[(&str, Change, Severity, &str)] = &[
+        ("nothing but the old lease", |_| {}, Note, "network n2 has no lease for it"),
+        (
+            "its agent",
+            |facts| agent_of_centos7(facts, "192.168.122.208/24"),
+            Warning,
+            "the guest's agent reports 192.168.122.208",
+        ),
+    ];
+    for (what, change, severity, evidence) in cases {
+        let mut facts = moved_to_n2();
+        change(&mut facts);
+        said(&facts, what, *severity, evidence);
+    }
+    let mut facts = moved_to_n2();
+    let index = index(&facts, "nobr0");
+    let state = "reachable".to_owned();
+    Arc::make_mut(&mut facts.kernel).neighbours = vec![Neighbour { index, address, mac, state }];
+    said(
+        &facts,
+        "it answers here",
+        Warning,
+        "it answers for 192.168.122.208 where it is now (neighbour table)",
+    );
+
+    for (on, age, severity) in [("nobr0", 5_000, Warning), ("nobr0", 600_000, Note), ("virbr0", 5_000, Note)]
+    {
+        let mut facts = moved_to_n2();
+        let at = Timestamp(facts.taken_at.0 - age);
+        facts.seen = vec![SeenAddress { mac, address, on: Some(name(on)), at }];
+        let evidence =
+            if severity == Note { "no lease for it" } else { "a packet of it from 192.168.122.208" };
+        said(&facts, &format!("seen on {on} {age} ms ago"), severity, evidence);
+    }
+}
+
+/// The one finding, in words that fit what is known.
+fn said(facts: &Facts, what: &str, severity: Severity, evidence: &str) {
+    let report = examine(&snapshot(facts.clone()), &["stale-lease"]);
+    let [finding] = report.findings.as_slice() else { panic!("{what}: {report:#?}") };
+    assert_eq!(finding.severity, severity, "{what}: {}", finding.title);
+    assert!(finding.evidence.iter().any(|seen| seen.text.contains(evidence)), "{what}: {finding:#?}");
+    let knows = severity == Warning;
+    assert_eq!(finding.title.contains("still has 192.168.122.208"), knows, "{what}: {}", finding.title);
+    assert_eq!(finding.meaning.contains("saw nothing"), knows, "{what}");
+    assert_eq!(
+        finding.fixes.iter().any(|fix| fix.remedy.is_some()),
+        knows,
+        "{what}: only then a link goes down"
+    );
 }
