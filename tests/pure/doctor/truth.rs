@@ -214,3 +214,42 @@ fn said(facts: &Facts, what: &str, severity: Severity, evidence: &str) {
         "{what}: only then a link goes down"
     );
 }
+
+#[test]
+fn a_bridge_takes_the_lan_only_where_its_route_wins() {
+    let cases: &[(&str, Change, Option<Severity>)] = &[
+        ("the more specific route", |facts| add_route(facts, "10.0.0.0/24", None, "nobr0", 0), Some(Error)),
+        (
+            "a higher metric than the NIC's",
+            |facts| add_route(facts, "10.0.0.0/16", None, "nobr0", 20_425),
+            Some(Warning),
+        ),
+        ("no route at all", |_| {}, Some(Warning)),
+        (
+            "rules that may choose another table",
+            |facts| {
+                add_route(facts, "10.0.0.0/24", None, "nobr0", 0);
+                Arc::make_mut(&mut facts.kernel).settings.policy_routing = Some(true);
+            },
+            Some(Warning),
+        ),
+        ("switched off", |facts| link(facts, "nobr0").up = false, None),
+    ];
+    for (what, change, severity) in cases {
+        let mut facts = host();
+        link(&mut facts, "nobr0").up = true;
+        let prefix = if what.contains("metric") { 16 } else { 24 };
+        add_address(&mut facts, "nobr0", &format!("10.0.0.88/{prefix}"));
+        change(&mut facts);
+        let report = examine(&snapshot(facts), &["bridge-lockout"]);
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.severity).collect();
+        assert_eq!(found, Vec::from_iter(*severity), "{what}");
+        let Some(finding) = report.findings.first() else { continue };
+        let takes = *severity == Some(Error);
+        assert_eq!(finding.title.contains("takes the replies"), takes, "{what}: {}", finding.title);
+        assert_eq!(finding.meaning.contains("go to a bridge without a cable"), takes, "{what}");
+        let told =
+            finding.evidence.iter().any(|seen| seen.text == "packets to 10.0.0.2 take 10.0.0.0/24 dev nobr0");
+        assert!(told || !takes, "{what}: {:#?}", finding.evidence);
+    }
+}
