@@ -118,6 +118,16 @@ impl<'a> Hooks<'a> {
         let crossed = cross(&self.0, &mut packet, place, hook, Family::Ip, None);
         Some(Stop { base: crossed.stopped?, reason: crossed.reason.unwrap_or_default() })
     }
+
+    /// An IPv4 packet that the host sends on leaves it with the source it came with, for certain.
+    pub(crate) fn keeps_source(&self, mut packet: Packet, place: &Place) -> bool {
+        let before = Place { outward: Vec::new(), ..place.clone() };
+        // What comes first may mark the packet, or send it elsewhere.
+        let arrives = cross(&self.0, &mut packet, &before, Hook::Prerouting, Family::Ip, None);
+        cross(&self.0, &mut packet, place, Hook::Forward, Family::Ip, None);
+        let leaves = cross(&self.0, &mut packet, place, Hook::Postrouting, Family::Ip, None);
+        arrives.translation.is_none() && leaves.translation.is_none() && leaves.answer == Answer::Yes
+    }
 }
 
 /// Takes the packet through all base chains of a hook. `outer` is the destination that chains before

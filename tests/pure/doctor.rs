@@ -277,7 +277,10 @@ const CASES: &[Case] = &[
                 .rules
                 .retain(|rule| !matches!(rule.action, Some(Action::Masquerade { .. })));
         },
-        &["network default active, nat, 192.168.122.0/24", "names 192.168.122.0/24"],
+        &[
+            "network default active, nat, 192.168.122.0/24",
+            "translates 192.168.122.0/24 on its way out by eth0",
+        ],
         Itself,
     ),
     case(

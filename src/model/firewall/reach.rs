@@ -8,7 +8,8 @@ impl FirewallFacts {
     /// Jumps followed before a chain counts as not reached; the kernel's own limit is 16.
     const DEEPEST: u8 = 16;
 
-    /// A masquerade or SNAT rule for exactly this subnet stands in a chain that packets get to.
+    /// A masquerade or SNAT rule for exactly this subnet, as libvirt makes it, stands in a chain that packets get
+    /// to. Other rules may translate it too.
     #[must_use]
     pub fn masquerades(&self, subnet: IpNet) -> bool {
         let names = |rule: &Rule| {
@@ -31,10 +32,7 @@ impl FirewallFacts {
             return true;
         }
         let same_table = |other: &ChainId| other.family == chain.family && other.table == chain.table;
-        let jumps = |rule: &Rule| match &rule.action {
-            Some(Action::Jump { chain: to } | Action::Goto { chain: to }) => *to == chain.chain,
-            _ => false,
-        };
+        let jumps = |rule: &Rule| rule.targets().any(|to| to == chain.chain);
         let mut callers = self.rules.iter().filter(|rule| jumps(rule) && same_table(&rule.chain));
         depth > 0
             && callers.any(|rule| rule.chain != *chain && self.is_reached_within(&rule.chain, depth - 1))

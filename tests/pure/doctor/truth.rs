@@ -253,3 +253,75 @@ fn a_bridge_takes_the_lan_only_where_its_route_wins() {
         assert!(told || !takes, "{what}: {:#?}", finding.evidence);
     }
 }
+
+#[test]
+fn a_nat_network_lacks_a_rule_only_where_no_rule_at_all_translates_it() {
+    fn source(net: &str) -> Match {
+        Match::Source { nets: vec![net.parse().unwrap()], negated: false }
+    }
+    fn out_by(link: &str) -> Match {
+        Match::OutInterface { name: link.to_owned(), negated: false }
+    }
+    fn masquerade(facts: &mut Facts, matches: Vec<Match>) {
+        let post = chain(Family::Ip, "nat", "POSTROUTING");
+        add_rule(facts, post, matches, Action::Masquerade { ports: None });
+    }
+    let cases: &[(&str, Change, bool)] = &[
+        ("nothing", |_| {}, true),
+        ("all that leaves by the uplink", |facts| masquerade(facts, vec![out_by("eth0")]), false),
+        ("a wider net", |facts| masquerade(facts, vec![source("192.168.0.0/16")]), false),
+        ("half of it", |facts| masquerade(facts, vec![source("192.168.122.128/25")]), false),
+        (
+            "what cannot be judged",
+            |facts| masquerade(facts, vec![Match::Opaque { text: "x 1".to_owned() }]),
+            false,
+        ),
+        ("another net", |facts| masquerade(facts, vec![source("10.9.0.0/16")]), true),
+        ("another way out", |facts| masquerade(facts, vec![out_by("eth1")]), true),
+        (
+            "packets with a mark that a rule before sets",
+            |facts| {
+                let mark = Match::Mark { value: 0x4000, mask: 0x4000, negated: false };
+                masquerade(facts, vec![mark]);
+                let forward = chain(Family::Ip, "filter", "FORWARD");
+                let sets = Action::Opaque { text: "MARK 0x4000".to_owned() };
+                Arc::make_mut(&mut facts.firewall).rules.retain(|rule| rule.chain != forward);
+                add_rule(facts, forward, vec![from("virbr0")], sets);
+            },
+            false,
+        ),
+        (
+            "packets with a mark that nobody sets",
+            |facts| masquerade(facts, vec![Match::Mark { value: 0x4000, mask: 0x4000, negated: false }]),
+            true,
+        ),
+    ];
+    for (what, change, missing) in cases {
+        let mut facts = host();
+        (CASES.first().unwrap().fault)(&mut facts);
+        change(&mut facts);
+        let found = examine(&snapshot(facts), &["nat-rules-missing"]).findings;
+        assert_eq!(!found.is_empty(), *missing, "{what}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_chain_that_a_verdict_map_leads_to_is_reached() {
+    use virt_net::model::firewall::MapArm;
+    let post = chain(Family::Ip, "nat", "POSTROUTING");
+    let through_a_map = |facts: &mut Facts| {
+        Arc::make_mut(&mut facts.firewall).rules.retain(|rule| rule.chain != post);
+        let when = Match::OutInterface { name: "eth0".to_owned(), negated: false };
+        let then = Action::Jump { chain: "LIBVIRT_PRT".to_owned() };
+        add_rule(facts, post.clone(), Vec::new(), Action::Map { arms: vec![MapArm { when, then }] });
+    };
+    let mut facts = host();
+    through_a_map(&mut facts);
+    assert_eq!(examine(&snapshot(facts.clone()), &["nat-rules-missing"]).findings, []);
+    let subnet = "192.168.122.0/24".parse().unwrap();
+    assert!(facts.firewall.masquerades(subnet), "what a reload must bring back is there");
+    // Without its rules the chain is reached all the same, so libvirt can fill it again.
+    (CASES.first().unwrap().fault)(&mut facts);
+    let found = examine(&snapshot(facts), &["nat-rules-missing"]).findings;
+    assert!(found.first().unwrap().fixes.first().unwrap().remedy.is_some(), "{found:#?}");
+}
