@@ -4,8 +4,9 @@ use super::finding::{Finding, Fix, Severity, Subject};
 use super::look;
 use super::rules;
 use crate::model::Snapshot;
-use crate::model::firewall::Hook;
+use crate::model::firewall::{Action, Hook, Rule, Verdict};
 use crate::model::network::ForwardMode;
+use crate::model::snapshot::GuestRule;
 use crate::path::packet::{Flow, Packet, Place};
 use crate::path::{Hooks, INTERNET, Protocol};
 
@@ -34,10 +35,11 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
         let title = format!("packets of network {} are dropped on their way through the host", network.name);
         let accepts = snapshot.firewall.rules.iter().find(|rule| {
             let ours = rule.chain.chain.starts_with("LIBVIRT_FWO") || rule.chain.table == "libvirt_network";
-            ours && snapshot
-                .rules
-                .iter()
-                .any(|known| known.rule.handle == rule.handle && known.bridges.contains(&bridge.name))
+            let accepts = rule.action == Some(Action::Verdict { verdict: Verdict::Accept });
+            // A handle tells a rule from others of its table only.
+            let same = |known: &Rule| known.handle == rule.handle && known.chain == rule.chain;
+            let about = |known: &GuestRule| same(&known.rule) && known.bridges.contains(&bridge.name);
+            ours && accepts && snapshot.rules.iter().any(about)
         });
         let mut finding =
             Finding::new("forward-policy-drop", Severity::Error, Subject::Network(network.id), title)

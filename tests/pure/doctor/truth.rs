@@ -325,3 +325,21 @@ fn a_chain_that_a_verdict_map_leads_to_is_reached() {
     let found = examine(&snapshot(facts), &["nat-rules-missing"]).findings;
     assert!(found.first().unwrap().fixes.first().unwrap().remedy.is_some(), "{found:#?}");
 }
+
+#[test]
+fn the_counter_is_of_the_rule_of_that_bridge() {
+    let mut facts = host();
+    Arc::make_mut(&mut facts.kernel).settings.nf_call_iptables = Some(false);
+    add_base(&mut facts, chain(Family::Inet, "docker", "forward"), Hook::Forward, Verdict::Drop);
+    let rules = &mut Arc::make_mut(&mut facts.firewall).rules;
+    let out = |rule: &&mut Rule| rule.chain.chain == "LIBVIRT_FWO" && rule.handle == 25;
+    rules.iter_mut().find(out).unwrap().counter = Some(RuleCounter { packets: 5, bytes: 300 });
+    // Another network's rule; a rule of table nat about this one has the same handle.
+    let mut other = rules.iter_mut().find(out).unwrap().clone();
+    (other.handle, other.matches) = (8, vec![from("virbr9")]);
+    other.counter = Some(RuleCounter { packets: 777, bytes: 777 });
+    rules.insert(0, other);
+    let found = examine(&snapshot(facts), &["forward-policy-drop"]).findings;
+    let evidence: Vec<_> = found.first().unwrap().evidence.iter().map(|seen| seen.text.as_str()).collect();
+    assert!(evidence.contains(&"libvirt's own rule accepted 5 packets in its chain"), "{evidence:#?}");
+}
