@@ -343,3 +343,23 @@ fn the_counter_is_of_the_rule_of_that_bridge() {
     let evidence: Vec<_> = found.first().unwrap().evidence.iter().map(|seen| seen.text.as_str()).collect();
     assert!(evidence.contains(&"libvirt's own rule accepted 5 packets in its chain"), "{evidence:#?}");
 }
+
+#[test]
+fn what_a_start_in_a_used_subnet_does_is_told_as_libvirt_does_it() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["192.168.50.0/24"], "refuses to start it"),
+        (&["192.168.50.128/25", "192.168.50.0/24"], "refuses to start it"),
+        (&["192.168.50.128/25"], "does not reach guests with an address of 192.168.50.128/25"),
+        (&["192.168.0.0/16"], "do not reach what has an address of 192.168.50.0/24 behind eth0"),
+    ];
+    for (routes, wanted) in cases {
+        let mut facts = host();
+        for route in *routes {
+            add_route(&mut facts, route, None, "eth0", 0);
+        }
+        let found = examine(&snapshot(facts), &["subnet-overlap"]).findings;
+        let of_iso = found.iter().find(|finding| finding.title.contains("lab-iso")).unwrap();
+        assert!(of_iso.meaning.contains(wanted), "{routes:?}: {}", of_iso.meaning);
+        assert_eq!(of_iso.meaning.contains("refuses to start it"), wanted.contains("refuses"), "{routes:?}");
+    }
+}
