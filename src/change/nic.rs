@@ -263,7 +263,7 @@ pub(super) fn mac_for(
 
 /// An address of QEMU's range that no NIC of this host has. The same question has the same answer, so
 /// that what was previewed is what is done.
-fn free_mac(snapshot: &Snapshot, guest: DomainId) -> Mac {
+pub(crate) fn free_mac(snapshot: &Snapshot, guest: DomainId) -> Mac {
     let taken = |mac: Mac| {
         snapshot.nics.iter().any(|nic| nic.id.mac == mac)
             || snapshot.kernel.neighbours.iter().any(|neighbour| neighbour.mac == mac)

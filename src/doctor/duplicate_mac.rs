@@ -2,8 +2,9 @@
 
 use super::finding::{Finding, Fix, Severity, Subject};
 use super::look;
+use crate::change::nic::free_mac;
 use crate::change::target::quote;
-use crate::model::{IfName, Nic, NicSource, PciAddress, Snapshot};
+use crate::model::{IfName, Nic, NicSource, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
@@ -15,45 +16,75 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
         let twin = |other: &&Nic| other.id.mac == nic.id.mac && nic.id.mac.is_real() && !one_device(other);
         let earlier = snapshot.nics.iter().take(at).find(twin);
         if let Some(earlier) = earlier {
-            findings.push(twins(earlier, nic));
+            findings.push(twins(snapshot, earlier, nic));
         }
     }
     findings.extend(look::running(snapshot).filter_map(|nic| outside(snapshot, nic)));
     findings
 }
 
-fn by_hand(nic: &Nic) -> Fix {
+/// Elements that `virt-net nic add` and `nic attach` write anew.
+const MADE_ANEW: [&str; 4] = ["mac", "source", "model", "address"];
+/// What libvirt gives to a running guest's NIC by itself; in the next boot's definition somebody wrote it.
+const OF_RUNNING: [&str; 2] = ["alias", "target"];
+
+fn by_hand(snapshot: &Snapshot, nic: &Nic) -> Fix {
+    let words = format!("give the NIC of {} another address", nic.guest);
     let guest = quote(&nic.guest);
-    if let Some(NicSource::Hostdev { address: Some(address) }) = nic.source() {
-        return device_by_hand(nic, *address);
+    let remove = format!("virt-net nic remove {guest} {}", nic.position);
+    if let Some(add) = how_to_add(snapshot, nic) {
+        return Fix::by_hand(words, [remove, add]);
     }
-    let plug = nic
-        .source()
-        .map(|source| format!("{}={}", source.kind_word(), quote(&source.plug())))
-        .unwrap_or_default();
+    let free = free_mac(snapshot, nic.id.domain);
+    let edit = format!(
+        "virsh edit {guest}   # {free} in place of {} in its NIC {}; counts when it is started next",
+        nic.id.mac, nic.position
+    );
+    Fix::by_hand(words, [edit])
+}
+
+/// The command that makes the NIC again as it is, but for its address; `None` where something of it would be lost.
+fn how_to_add(snapshot: &Snapshot, nic: &Nic) -> Option<String> {
+    let guest = snapshot.guest(nic.id.domain)?;
+    let definitions =
+        [(&nic.live, &guest.live, OF_RUNNING.as_slice()), (&nic.next, &guest.next, Default::default())];
+    let mut both = definitions.into_iter().filter_map(|(config, definition, besides)| {
+        let (config, definition) = (config.as_ref()?, definition.as_ref()?);
+        Some(is_plain(definition.element(config), besides))
+    });
+    if nic.pending || !both.all(|plain| plain) {
+        return None;
+    }
+    let guest = quote(&nic.guest);
+    let to = match nic.source()? {
+        NicSource::Hostdev { address: Some(device) } => {
+            return Some(format!(
+                "virt-net nic attach {guest} --device {device}   # a free MAC is proposed for a VF"
+            ));
+        }
+        NicSource::Network { network, portgroup: None, .. } if nic.device.is_none() => {
+            format!("network={}", quote(network))
+        }
+        NicSource::Bridge { bridge } => format!("bridge={bridge}"),
+        NicSource::Direct { dev, mode } => format!("macvtap={dev},mode={}", mode.word()),
+        _ => return None,
+    };
     let model = nic.config().and_then(|config| config.model.as_deref());
     let model = model.map(|model| format!(" --model {}", quote(model))).unwrap_or_default();
-    Fix::by_hand(
-        format!("give the NIC of {} another address", nic.guest),
-        [
-            format!("virt-net nic remove {guest} {} --yes", nic.position),
-            format!("virt-net nic add {guest} --to {plug}{model}   # a free MAC is proposed"),
-        ],
-    )
+    Some(format!("virt-net nic add {guest} --to {to}{model}   # a free MAC is proposed"))
 }
 
-fn device_by_hand(nic: &Nic, device: PciAddress) -> Fix {
-    let guest = quote(&nic.guest);
-    Fix::by_hand(
-        format!("give the NIC of {} another address", nic.guest),
-        [
-            format!("virt-net nic remove {guest} {} --yes", nic.position),
-            format!("virt-net nic attach {guest} --device {device}   # a free MAC is proposed for a VF"),
-        ],
-    )
+/// It says nothing but what is written anew, and this.
+fn is_plain(element: &str, besides: &[&str]) -> bool {
+    roxmltree::Document::parse(element).is_ok_and(|document| {
+        let parts = document.root_element().children().filter(roxmltree::Node::is_element);
+        parts
+            .map(|part| part.tag_name().name())
+            .all(|part| MADE_ANEW.contains(&part) || besides.contains(&part))
+    })
 }
 
-fn twins(first: &Nic, second: &Nic) -> Finding {
+fn twins(snapshot: &Snapshot, first: &Nic, second: &Nic) -> Finding {
     let both = first.live.is_some() && second.live.is_some();
     let (severity, when) = if both {
         (
@@ -77,7 +108,7 @@ fn twins(first: &Nic, second: &Nic) -> Finding {
         .libvirt(state(first))
         .libvirt(state(second))
         .means(format!("{when} libvirt does not check this; a copied definition is the usual reason."))
-        .fix(by_hand(second))
+        .fix(by_hand(snapshot, second))
 }
 
 /// The bridge learned a running guest's address at another port than its tap.
@@ -100,6 +131,6 @@ fn outside(snapshot: &Snapshot, nic: &Nic) -> Option<Finding> {
                 "Somebody outside of this host sends with this guest's address: another host's copy of the guest, or a loop \
                  of cables. The bridge sends the guest's answers out of that port.",
             )
-            .fix(by_hand(nic)),
+            .fix(by_hand(snapshot, nic)),
     )
 }

@@ -74,7 +74,11 @@ impl Lab {
                 "kvm1",
                 &format!(
                     "( {}\n) </dev/null",
-                    command.as_str().unwrap().replace("virt-net nic add", "virt-net nic add --yes")
+                    command
+                        .as_str()
+                        .unwrap()
+                        .replace("virt-net nic add", "virt-net nic add --yes")
+                        .replace("virt-net nic remove", "virt-net nic remove --yes")
                 ),
             );
         }

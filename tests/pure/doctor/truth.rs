@@ -363,3 +363,87 @@ fn what_a_start_in_a_used_subnet_does_is_told_as_libvirt_does_it() {
         assert_eq!(of_iso.meaning.contains("refuses to start it"), wanted.contains("refuses"), "{routes:?}");
     }
 }
+
+#[test]
+fn a_nic_is_made_again_by_hand_only_where_nothing_of_it_is_lost() {
+    let cases: &[(&str, Change, Option<&str>)] = &[
+        ("a plain one", |_| {}, Some("--to network=default --model e1000")),
+        (
+            "a macvtap keeps its mode",
+            |facts| {
+                edit(facts, "db01", Of::Next, "<interface type='network'>", "<interface type='direct'>");
+                let source = "<source dev='eth0' mode='private'/>";
+                edit(facts, "db01", Of::Next, "<source network='default'/>", source);
+            },
+            Some("--to macvtap=eth0,mode=private --model e1000"),
+        ),
+        (
+            "a filter",
+            |facts| {
+                let with = "<model type='e1000'/><filterref filter='clean-traffic'/>";
+                edit(facts, "db01", Of::Next, "<model type='e1000'/>", with);
+            },
+            None,
+        ),
+        (
+            "a bandwidth",
+            |facts| {
+                let with = "<model type='e1000'/><bandwidth><inbound average='1000'/></bandwidth>";
+                edit(facts, "db01", Of::Next, "<model type='e1000'/>", with);
+            },
+            None,
+        ),
+        (
+            "a place in the boot order",
+            |facts| {
+                edit(
+                    facts,
+                    "db01",
+                    Of::Next,
+                    "<model type='e1000'/>",
+                    "<model type='e1000'/><boot order='1'/>",
+                );
+            },
+            None,
+        ),
+        (
+            "a tap with a name of its own",
+            |facts| {
+                let with = "<target dev='db-tap'/><model type='e1000'/>";
+                edit(facts, "db01", Of::Next, "<model type='e1000'/>", with);
+            },
+            None,
+        ),
+        (
+            "a portgroup",
+            |facts| {
+                let source = "<source network='default' portgroup='office'/>";
+                edit(facts, "db01", Of::Next, "<source network='default'/>", source);
+            },
+            None,
+        ),
+        (
+            "user-mode networking",
+            |facts| {
+                edit(facts, "db01", Of::Next, "<interface type='network'>", "<interface type='user'>");
+                edit(facts, "db01", Of::Next, "<source network='default'/>", "");
+            },
+            None,
+        ),
+    ];
+    for (what, change, add) in cases {
+        let mut facts = host();
+        edit(&mut facts, "db01", Of::Next, "52:54:00:44:55:66", "52:54:00:aa:fc:1c");
+        change(&mut facts);
+        let found = examine(&snapshot(facts), &["duplicate-mac"]).findings;
+        let commands = &found.first().unwrap().fixes.first().unwrap().commands;
+        assert!(!commands.iter().any(|command| command.contains("--yes")), "{what}: it asks: {commands:?}");
+        match (add, commands.as_slice()) {
+            (Some(add), [_, last]) => assert!(last.contains(add), "{what}: {last}"),
+            (None, [only]) => {
+                assert!(only.starts_with("virsh edit db01 ") && only.contains("52:54:00:aa:fc:1c"));
+            }
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+}
