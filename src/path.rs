@@ -80,7 +80,7 @@ pub struct Path {
     pub seen_as: Option<IpAddr>,
     /// There.
     pub there: Leg,
-    /// Back; `None` when nothing arrives.
+    /// Back; `None` when nothing arrives, or when where it would arrive is not known.
     pub back: Option<Leg>,
     /// Both ways pass.
     pub answer: Answer,

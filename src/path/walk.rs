@@ -60,8 +60,10 @@ pub(super) fn trace(rules: &Rules<'_>, nic: &Nic, question: &Question) -> Path {
     };
     let (seen_as, left_as, reached) = (there.seen_as, there.left_as, there.packet.destination);
     let translated = there.packet.translated;
+    // An answer is followed from where the packet came to; a guest that answers is known without that.
+    let starts = arrived.is_ok() || matches!(question.way, Way::From(_));
     let there = there.finish(arrived);
-    let back = (there.answer != Answer::No).then(|| {
+    let back = (there.answer != Answer::No && starts).then(|| {
         let packet = Packet { translated, ..Packet::new(reached, source, question.protocol, Flow::Reply) };
         let mut back = Walk::new(rules, packet);
         back.outer = seen_as.map(IpNet::from);
@@ -74,7 +76,8 @@ pub(super) fn trace(rules: &Rules<'_>, nic: &Nic, question: &Question) -> Path {
         };
         back.finish(arrived)
     });
-    let answer = there.answer.and(back.as_ref().map_or(Answer::No, |back| back.answer));
+    let none = if starts { Answer::No } else { Answer::Unknown };
+    let answer = there.answer.and(back.as_ref().map_or(none, |back| back.answer));
     let reason = reason(&there, back.as_ref(), seen_as);
     let (guest, far) = (nic.guest.clone(), far.words(snapshot));
     let (from, to) = match question.way {

@@ -18,6 +18,7 @@ mod owners;
 mod packets;
 mod path;
 mod path_box;
+mod path_doubt;
 mod plan;
 mod ports;
 mod rates;

@@ -15,49 +15,49 @@ use virt_net::path::reach::{self, Direction, Peer};
 use virt_net::path::{self, Answer, Hop, HopKind, HopState, INTERNET, Path, Protocol, Question, Way};
 use virt_net::source::replay;
 
-fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     let file = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kvm1.json");
     replay::read(&file).unwrap().frames[0].clone()
 }
 
-fn snapshot(facts: Facts) -> Snapshot {
+pub(crate) fn snapshot(facts: Facts) -> Snapshot {
     topology::join(facts, Arc::default(), None)
 }
 
 /// The recorded host with its kernel's facts changed.
-fn kernel(change: impl FnOnce(&mut KernelFacts)) -> Snapshot {
+pub(crate) fn kernel(change: impl FnOnce(&mut KernelFacts)) -> Snapshot {
     let mut facts = facts();
     change(Arc::make_mut(&mut facts.kernel));
     snapshot(facts)
 }
 
-fn firewall(rules: FirewallFacts) -> Snapshot {
+pub(crate) fn firewall(rules: FirewallFacts) -> Snapshot {
     let mut facts = facts();
     facts.firewall = Arc::new(FirewallFacts { generation: 1, ..rules });
     snapshot(facts)
 }
 
 /// centos7 is on the default network, web01's first NIC on virbr1 with the uplink eth1.
-fn nic(snapshot: &Snapshot, link: &str) -> NicId {
+pub(crate) fn nic(snapshot: &Snapshot, link: &str) -> NicId {
     let called = |nic: &&virt_net::model::Nic| nic.link_name.is_some_and(|name| name.to_string() == link);
     snapshot.nics.iter().find(called).unwrap().id
 }
 
-fn trace(snapshot: &Snapshot, link: &str, way: Way) -> Path {
+pub(crate) fn trace(snapshot: &Snapshot, link: &str, way: Way) -> Path {
     let question = Question { nic: nic(snapshot, link), way, protocol: Protocol::Ping };
     path::trace(snapshot, &question).unwrap()
 }
 
-fn out(snapshot: &Snapshot, link: &str) -> Path {
+pub(crate) fn out(snapshot: &Snapshot, link: &str) -> Path {
     trace(snapshot, link, Way::To(INTERNET))
 }
 
-fn ip(text: &str) -> std::net::IpAddr {
+pub(crate) fn ip(text: &str) -> std::net::IpAddr {
     text.parse().unwrap()
 }
 
 #[track_caller]
-fn stops(path: &Path, at: HopKind, because: &str) {
+pub(crate) fn stops(path: &Path, at: HopKind, because: &str) {
     assert_eq!(path.answer, Answer::No, "{path:#?}");
     let hop: &Hop = path.there.trouble().unwrap();
     assert!(matches!(hop.state, HopState::Stops { .. }), "{hop:#?}");
@@ -65,7 +65,7 @@ fn stops(path: &Path, at: HopKind, because: &str) {
     assert!(path.reason.contains(because), "{}", path.reason);
 }
 
-fn link<'a>(kernel: &'a mut KernelFacts, name: &str) -> &'a mut virt_net::model::Link {
+pub(crate) fn link<'a>(kernel: &'a mut KernelFacts, name: &str) -> &'a mut virt_net::model::Link {
     kernel.links.iter_mut().find(|link| link.name.to_string() == name).unwrap()
 }
 
