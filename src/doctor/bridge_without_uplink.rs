@@ -13,7 +13,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
         let routed = !look::global(snapshot, bridge.index).is_empty();
         if nics.is_empty()
             || routed
-            || bridge.uplinks().next().is_some()
+            || bridge.uplinks().chain(bridge.strangers()).next().is_some()
             || look::owner(snapshot, bridge).is_some()
         {
             continue;

@@ -91,6 +91,12 @@ impl Link {
     pub fn forwards(&self) -> bool {
         self.port.as_ref().is_none_or(|port| port.state == PortState::Forwarding)
     }
+
+    /// It discards whatever is sent by it (`drivers/net/dummy.c`), and is always up with a carrier.
+    #[must_use]
+    pub fn is_dummy(&self) -> bool {
+        matches!(&self.kind, LinkKind::Other { name } if name == "dummy")
+    }
 }
 
 /// `IFLA_INFO_KIND` with the data that matters here.

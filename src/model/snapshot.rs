@@ -257,6 +257,12 @@ impl Bridge {
     pub fn uplinks(&self) -> impl Iterator<Item = &Port> {
         self.ports.iter().filter(|port| port.role == PortRole::Uplink)
     }
+
+    /// Ports with somebody behind them whom nobody here knows: a container, or a program with a tap.
+    pub fn strangers(&self) -> impl Iterator<Item = &Port> {
+        let strange = |port: &&Port| matches!(port.role, PortRole::Tap | PortRole::Container);
+        self.ports.iter().filter(strange)
+    }
 }
 
 /// A link enslaved to a bridge.
@@ -285,12 +291,16 @@ pub struct Port {
 /// What a bridge port is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PortRole {
-    /// A NIC, bond, VLAN or veth: leads out of the host (or into a container).
+    /// A NIC, bond, VLAN or veth: leads out of the host.
     Uplink,
     /// A guest's tap.
     Guest,
     /// A tap that belongs to no known guest.
     Tap,
+    /// A veth that leads into a container rather than out of the host.
+    Container,
+    /// A link that discards whatever it is given.
+    Dummy,
 }
 
 /// A rule that concerns guests.

@@ -20,7 +20,7 @@ use super::kernel::{KernelFacts, Link, LinkKind, Route};
 use super::network::{ForwardMode, Network};
 use super::pci::PciNic;
 use super::rates::History;
-use super::snapshot::Snapshot;
+use super::snapshot::{PortRole, Snapshot};
 
 /// Joins facts into a snapshot. `before` gives the rules' rates and whether the structure changed.
 #[must_use]
@@ -85,6 +85,25 @@ impl<'a> Host<'a> {
             self.facts.libvirt.networks.iter().filter(|network| network.bridge() == Some(bridge)).collect();
         candidates.sort_by_key(|network| (!network.active, network.forward() == ForwardMode::Bridge));
         candidates.into_iter().next()
+    }
+
+    /// What a port of this bridge that is no guest's is for. libvirt takes the bridges of its own networks out by
+    /// routing alone, so a veth there is a container's; so is one in another namespace with the name that the kernel
+    /// and container programs give. Any other veth is what a host has that is a container itself.
+    fn role_of_port(&self, port: &Link, bridge: &Link) -> PortRole {
+        let is_routed = || {
+            let network = self.network_of_bridge(bridge.name);
+            network.is_some_and(|network| network.active && network.owns_bridge())
+        };
+        match port.kind {
+            LinkKind::Tap | LinkKind::Tun => PortRole::Tap,
+            _ if port.is_dummy() => PortRole::Dummy,
+            LinkKind::Veth if port.lower_elsewhere && port.name.as_bytes().starts_with(b"veth") => {
+                PortRole::Container
+            }
+            LinkKind::Veth if is_routed() => PortRole::Container,
+            _ => PortRole::Uplink,
+        }
     }
 
     /// Links that default routes leave by, best metric first.

@@ -152,6 +152,8 @@ fn other_host(rules: &Rules<'_>, nic: &Nic, lan: Option<IpAddr>) -> Cell {
     if bridged_out(snapshot, nic) || !nic.state.is_active() || nic.link.is_none() {
         return cell;
     }
+    let strangers = nic.bridge.and_then(|name| snapshot.bridge_named(name)?.strangers().next());
+    let has_strangers = strangers.is_some();
     let bridge = nic.bridge.map_or_else(|| "its bridge".to_owned(), |bridge| bridge.to_string());
     let (answer, reason) = match (network.map(crate::model::Network::forward), subnet) {
         (Some(ForwardMode::Nat), Some(subnet)) => (
@@ -163,6 +165,10 @@ fn other_host(rules: &Rules<'_>, nic: &Nic, lan: Option<IpAddr>) -> Cell {
         (Some(ForwardMode::Route | ForwardMode::Open), Some(subnet)) => (
             Answer::Unknown,
             format!("only if both hosts have routes to each other's nets; {subnet} itself is on {bridge}"),
+        ),
+        _ if has_strangers => (
+            Answer::Unknown,
+            format!("{bridge} has no uplink; whether a container or program on it leads out is not known"),
         ),
         _ => (Answer::No, format!("{bridge} has no uplink: it ends at this host")),
     };

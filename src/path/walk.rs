@@ -199,13 +199,16 @@ impl<'a> Walk<'a> {
         Err(Ended)
     }
 
-    /// A link must be up with a carrier.
+    /// A link must be up with a carrier, and lead somewhere.
     pub(super) fn check_link(&mut self, link: &Link) -> Step {
         if !link.up {
             return self.stop(format!("{} is down", link.name));
         }
         if !link.carrier {
             return self.stop(format!("{} has no carrier", link.name));
+        }
+        if link.is_dummy() {
+            return self.stop(format!("{} is a dummy: it discards whatever is sent by it", link.name));
         }
         Ok(())
     }

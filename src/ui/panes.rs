@@ -299,6 +299,8 @@ fn port_cells(port: &Port, last: bool) -> Vec<Cell> {
     let owner = match (port.role, &port.guest) {
         (_, Some(guest)) => escape(guest).into_owned(),
         (PortRole::Uplink, None) => if port.carrier { "uplink" } else { "uplink ▲ no carrier" }.to_owned(),
+        (PortRole::Container, None) => "container".to_owned(),
+        (PortRole::Dummy, None) => "dummy".to_owned(),
         (_, None) => "tap of no guest".to_owned(),
     };
     let per_second = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), rate);

@@ -1,10 +1,50 @@
 //! Where the kernel does something else than the obvious: what is not sure is unknown, never a wrong yes or no.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use virt_net::model::kernel::Address;
-use virt_net::path::Answer;
+use std::sync::Arc;
 
-use crate::path::{kernel, link, out};
+use virt_net::doctor;
+use virt_net::model::kernel::{Address, KernelFacts};
+use virt_net::model::snapshot::PortRole;
+use virt_net::model::{ForwardMode, IfIndex, Link, LinkKind, Snapshot};
+use virt_net::path::reach::{self, Cell, Direction, Peer};
+use virt_net::path::{Answer, HopKind, Way};
+
+use crate::path::{facts, ip, kernel, link, nic, out, snapshot, stops, trace};
+
+/// One link more, as port of a bridge.
+fn plug(kernel: &mut KernelFacts, name: &str, kind: LinkKind, bridge: &str) {
+    let master = link(kernel, bridge).index;
+    let lower_elsewhere = kind == LinkKind::Veth;
+    let like = link(kernel, "vnet0").clone();
+    let index = IfIndex(40 + u32::try_from(kernel.links.len()).unwrap());
+    kernel.links.push(Link {
+        index,
+        name: name.parse().unwrap(),
+        mac: None,
+        master: Some(master),
+        lower: None,
+        lower_elsewhere,
+        kind,
+        ..like
+    });
+}
+
+fn dummy() -> LinkKind {
+    LinkKind::Other { name: "dummy".to_owned() }
+}
+
+fn cell(host: &Snapshot, tap: &str, direction: Direction, peer: Peer) -> Cell {
+    let cells = reach::matrix(host, nic(host, tap)).unwrap().cells;
+    cells.into_iter().find(|cell| (cell.direction, cell.peer) == (direction, peer)).unwrap()
+}
+
+fn is_isolated(host: Snapshot) -> Snapshot {
+    let mut facts = host.facts;
+    let networks = &mut Arc::make_mut(&mut facts.libvirt).networks;
+    networks.iter_mut().find_map(|network| network.live.as_mut()).unwrap().forward = ForwardMode::Isolated;
+    snapshot(facts)
+}
 
 // ------------------------------------------------------------------ ways that are not followed to their end
 
@@ -20,4 +60,73 @@ fn of_a_packet_whose_way_is_not_known_nobody_says_that_its_answer_does_not_come_
     let path = out(&host, "vnet1");
     assert_eq!((path.there.answer, path.answer), (Answer::Unknown, Answer::Unknown), "{path:#?}");
     assert_eq!(path.back, None);
+}
+
+// ------------------------------------------------------------------ ports that lead nowhere
+
+#[test]
+fn a_containers_port_is_no_way_out_of_a_nat_network() {
+    let host = kernel(|kernel| plug(kernel, "lxc0eth", LinkKind::Veth, "virbr0"));
+    let from_lan = cell(&host, "vnet0", Direction::From, Peer::Lan);
+    assert_eq!(from_lan.answer, Answer::No, "{from_lan:#?}");
+    let other = cell(&host, "vnet0", Direction::To, Peer::OtherHost);
+    assert_eq!(other.answer, Answer::No, "{other:#?}");
+    assert_eq!(out(&host, "vnet0").answer, Answer::Yes);
+    // The container may have the address that is looked for on its bridge.
+    let path = trace(&host, "vnet0", Way::To(ip("192.168.122.99")));
+    assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
+    let stopped = kernel(|kernel| {
+        plug(kernel, "lxc0eth", LinkKind::Veth, "virbr0");
+        link(kernel, "lxc0eth").carrier = false;
+    });
+    let found = doctor::examine(&stopped, &["uplink-no-carrier"]).findings;
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn whether_a_container_routes_for_an_isolated_network_is_not_known() {
+    let host = kernel(|kernel| plug(kernel, "lxc0eth", LinkKind::Veth, "virbr0"));
+    let other = cell(&is_isolated(host), "vnet0", Direction::To, Peer::OtherHost);
+    assert_eq!(other.answer, Answer::Unknown, "{other:#?}");
+    let alone = cell(&is_isolated(snapshot(facts())), "vnet0", Direction::To, Peer::OtherHost);
+    assert_eq!(alone.answer, Answer::No, "{alone:#?}");
+}
+
+#[test]
+fn a_hosts_own_bridge_goes_out_by_a_veth_but_not_by_one_with_a_containers_name() {
+    assert_eq!(out(&snapshot(facts()), "vnet1").answer, Answer::Yes, "eth1 is a veth in this lab");
+    let host = kernel(|kernel| {
+        link(kernel, "eth1").master = None;
+        plug(kernel, "veth1a2b3c", LinkKind::Veth, "virbr1");
+    });
+    let path = out(&host, "vnet1");
+    assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
+    let found = doctor::examine(&host, &["bridge-without-uplink"]).findings;
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_dummy_passes_nothing_on() {
+    let host = kernel(|kernel| {
+        link(kernel, "eth1").master = None;
+        plug(kernel, "dummy0", dummy(), "virbr1");
+    });
+    stops(&out(&host, "vnet1"), HopKind::Bridge, "no uplink");
+    let roles: Vec<PortRole> = host
+        .bridges
+        .iter()
+        .flat_map(|bridge| &bridge.ports)
+        .filter(|port| port.name.to_string() == "dummy0")
+        .map(|port| port.role)
+        .collect();
+    assert_eq!(roles, [PortRole::Dummy]);
+    let routed = kernel(|kernel| link(kernel, "eth0").kind = dummy());
+    stops(&out(&routed, "vnet0"), HopKind::Uplink, "eth0 is a dummy");
+}
+
+#[test]
+fn a_tap_of_no_known_guest_may_have_the_address() {
+    let host = kernel(|kernel| plug(kernel, "tap7", LinkKind::Tap, "virbr0"));
+    let path = trace(&host, "vnet0", Way::To(ip("192.168.122.99")));
+    assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
 }

@@ -176,6 +176,8 @@ pub(super) fn ports(snapshot: &Snapshot) -> Vec<PortRow> {
                 PortRole::Uplink => "uplink",
                 PortRole::Guest => "guest",
                 PortRole::Tap => "tap of no guest",
+                PortRole::Container => "container",
+                PortRole::Dummy => "dummy",
             },
             guest: port.guest.clone(),
             traffic: Traffic {

@@ -30,7 +30,7 @@ fn bridge(host: &Host<'_>, nics: &[Nic], history: &History, link: &Link, info: &
         .links
         .iter()
         .filter(|port| port.master == Some(link.index))
-        .map(|link| port(host, nics, history, link))
+        .map(|port| self::port(host, nics, history, port, link))
         .collect();
     ports.sort_by_key(|port| (port.role, port.index));
     Bridge {
@@ -49,19 +49,15 @@ fn bridge(host: &Host<'_>, nics: &[Nic], history: &History, link: &Link, info: &
 fn addresses(host: &Host<'_>, link: &Link) -> Vec<IpNet> {
     let mut addresses: Vec<_> =
         host.facts.kernel.addresses.iter().filter(|address| address.index == link.index).collect();
-    addresses.sort_by_key(|address| (address.scope != "global", address.address.addr().is_ipv6()));
+    addresses.sort_by_key(|address| (!address.is_global(), address.address.addr().is_ipv6()));
     addresses.into_iter().map(|address| address.address).collect()
 }
 
-fn port(host: &Host<'_>, nics: &[Nic], history: &History, link: &Link) -> Port {
+fn port(host: &Host<'_>, nics: &[Nic], history: &History, link: &Link, bridge: &Link) -> Port {
     let nic = nics.iter().find(|nic| nic.link == Some(link.index));
-    let role = match (&link.kind, nic) {
-        (_, Some(_)) => PortRole::Guest,
-        (LinkKind::Tap | LinkKind::Tun, None) => PortRole::Tap,
-        _ => PortRole::Uplink,
-    };
+    let role = if nic.is_some() { PortRole::Guest } else { host.role_of_port(link, bridge) };
     // A tap is read from the other end of the cable: what the host sends is what the guest receives.
-    let swapped = role != PortRole::Uplink;
+    let swapped = matches!(role, PortRole::Guest | PortRole::Tap);
     let rate = history.rate(link.index);
     let counters = host.facts.counters.get(&link.index).copied();
     Port {

@@ -7,7 +7,7 @@ use crate::model::kernel::{Link, LinkKind};
 use crate::model::network::{ForwardMode, Network};
 use crate::model::pci::PciAddress;
 use crate::model::rates::{History, LinkRate};
-use crate::model::snapshot::Nic;
+use crate::model::snapshot::{Nic, PortRole};
 
 pub(super) fn join(host: &Host<'_>, history: &History) -> Vec<Nic> {
     let mut guests: Vec<&Guest> = host.facts.libvirt.guests.iter().collect();
@@ -186,9 +186,8 @@ fn uplinks(
         .kernel
         .links
         .iter()
-        .filter(|link| {
-            link.master == Some(bridge.index) && !matches!(link.kind, LinkKind::Tap | LinkKind::Tun)
-        })
+        .filter(|link| link.master == Some(bridge.index))
+        .filter(|link| host.role_of_port(link, bridge) == PortRole::Uplink)
         .map(|link| link.name)
         .collect()
 }

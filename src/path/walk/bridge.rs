@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
             Towards::LanGateway => {
                 return match uplink() {
                     Some(uplink) => Decision::Uplink(uplink),
-                    None if self.has_address(bridge) => Decision::Perhaps,
+                    None if self.has_address(bridge) || self.strangers(bridge, from) => Decision::Perhaps,
                     None => Decision::Nobody,
                 };
             }
@@ -165,11 +165,20 @@ impl<'a> Walk<'a> {
         }
         match uplink() {
             Some(uplink) => Decision::Uplink(uplink),
-            None if neighbours.clone().any(|nic| nic.state.is_active() && nic.addresses.is_empty()) => {
+            None if self.strangers(bridge, from)
+                || neighbours.clone().any(|nic| nic.state.is_active() && nic.addresses.is_empty()) =>
+            {
                 Decision::Perhaps
             }
             None => Decision::Nobody,
         }
+    }
+
+    /// Somebody unknown is plugged in there, by another port than this one.
+    fn strangers(&self, bridge: &Link, from: Option<&Link>) -> bool {
+        let other = |index| Some(index) != from.map(|link| link.index);
+        let bridge = self.snapshot.bridge_named(bridge.name);
+        bridge.is_some_and(|bridge| bridge.strangers().any(|port| port.carrier && other(port.index)))
     }
 
     /// The host has an address of the packet's family on it, so it may be a guest's gateway.
@@ -339,7 +348,7 @@ fn nobody(bridge: &Link, towards: Towards) -> String {
 fn perhaps(bridge: &Link, towards: Towards) -> String {
     match towards {
         Towards::Address(address) => {
-            format!("a guest on {} whose address is not known may have {address}", bridge.name)
+            format!("somebody on {} whose address is not known may have {address}", bridge.name)
         }
         _ => format!("whether somebody on {} routes for the guest is not known", bridge.name),
     }

@@ -21,13 +21,19 @@ impl Planner<'_> {
             );
         }
         let Some(link) = self.snapshot.link(bridge.index) else { return self.gone(name) };
-        let guests = bridge.ports.iter().find(|port| port.role != PortRole::Uplink);
-        if let Some(port) = guests {
-            let owner = port.guest.clone().unwrap_or_else(|| "a program".to_owned());
-            return self.refuse(
-                format!("{owner} is plugged into it ({})", port.name),
-                "plug its NIC elsewhere first: virt-net switch",
-            );
+        let guests = bridge.ports.iter().find(|port| port.role == PortRole::Guest);
+        if let Some(port) = guests.or_else(|| bridge.strangers().next()) {
+            let (owner, hint) = match (port.role, &port.guest) {
+                (PortRole::Container, _) => (
+                    "a container",
+                    format!("take its port off first: virt-net bridge remove-port {name} {}", port.name),
+                ),
+                (_, guest) => (
+                    guest.as_deref().unwrap_or("a program"),
+                    "plug its NIC elsewhere first: virt-net switch".to_owned(),
+                ),
+            };
+            return self.refuse(format!("{owner} is plugged into it ({})", port.name), hint);
         }
         let add = Step::AddBridge { bridge: name, mac: bridge.mac, mtu: link.mtu, stp: stp_of(bridge) };
         let mut plan = self.empty();
