@@ -11,6 +11,7 @@ mod expression;
 pub mod legacy;
 mod raw;
 mod socket;
+mod stateful;
 #[cfg(test)]
 mod tests;
 mod values;

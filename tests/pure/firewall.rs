@@ -152,6 +152,20 @@ fn maps_and_sets_of_every_kind() {
     assert_eq!(nets, ["10.0.0.200/29", "10.0.0.208/31", "192.168.122.0/24"]);
 }
 
+/// A limit, a quota, a set that may be full: in the kernel they end a rule for one packet and not for the next.
+#[test]
+fn what_depends_on_other_packets_is_never_sure() {
+    let stateful = recorded("stateful");
+    let forward = rules(&stateful, "forward");
+    let unsure: Vec<bool> = forward.iter().map(|rule| !rule.understood()).collect();
+    let raws: Vec<&str> = forward.iter().map(|rule| rule.raw.as_str()).collect();
+    assert_eq!(unsure, [true, true, true, true, true, true, true, false], "{raws:#?}");
+    let asks = |rule: &Rule| rule.matches.iter().any(|part| matches!(part, Match::Opaque { .. }));
+    let asked: Vec<bool> = forward.iter().map(|rule| asks(rule)).collect();
+    assert_eq!(asked, [true, true, true, true, true, true, false, false], "{raws:#?}");
+    assert!(raws[0].contains("add @flood") && raws[3].contains("limit name \"storm\""), "{raws:#?}");
+}
+
 #[test]
 fn what_iptables_writes_as_payload_comes_out_as_conditions() {
     let docker = recorded("docker");

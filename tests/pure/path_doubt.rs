@@ -10,7 +10,7 @@ use virt_net::model::{ForwardMode, IfIndex, Link, LinkKind, Snapshot};
 use virt_net::path::reach::{self, Cell, Direction, Peer};
 use virt_net::path::{Answer, HopKind, Way};
 
-use crate::path::{facts, ip, kernel, link, nic, out, snapshot, stops, trace};
+use crate::path::{facts, firewall, ip, kernel, link, nic, out, snapshot, stops, trace};
 
 /// One link more, as port of a bridge.
 fn plug(kernel: &mut KernelFacts, name: &str, kind: LinkKind, bridge: &str) {
@@ -129,4 +129,14 @@ fn a_tap_of_no_known_guest_may_have_the_address() {
     let host = kernel(|kernel| plug(kernel, "tap7", LinkKind::Tap, "virbr0"));
     let path = trace(&host, "vnet0", Way::To(ip("192.168.122.99")));
     assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
+}
+
+// ------------------------------------------------------------------ rules that depend on more than the packet
+
+#[test]
+fn a_drop_behind_a_limit_is_no_sure_drop() {
+    let path = out(&firewall(crate::firewall::recorded("stateful")), "vnet0");
+    assert_eq!(path.there.answer, Answer::Unknown, "{path:#?}");
+    let reason = path.there.trouble().and_then(|hop| hop.state.reason()).unwrap();
+    assert!(reason.contains("add @flood"), "{reason}");
 }

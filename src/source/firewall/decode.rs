@@ -5,7 +5,7 @@
 
 use super::attributes::{attributes, be32, be64, find, find_be32, find_string, string};
 use super::expression::Expressions;
-use super::raw;
+use super::{raw, stateful};
 use crate::model::firewall::{Action, BaseHook, Chain, ChainId, Family, Hook, Rule, RuleCounter, Verdict};
 use crate::model::ids::IfIndex;
 
@@ -152,14 +152,15 @@ pub(super) fn counter(bytes: &[u8]) -> RuleCounter {
     }
 }
 
-/// The elements in the payload of `NFT_MSG_NEWSETELEM`; `None` when one of them has no key (a catch-all).
+/// The elements in the payload of `NFT_MSG_NEWSETELEM`; `None` when one of them has no key (a catch-all), or asks for
+/// more than its key (a limit).
 #[must_use]
 pub fn elements(bytes: &[u8]) -> Option<SetElements> {
     const INTERVAL_END: u32 = 1;
     let mut elements = Vec::new();
     for (_, element) in find(bytes, 3).into_iter().flat_map(attributes) {
         let key = |kind| find(element, kind).and_then(|nested| find(nested, 1)).map(<[u8]>::to_vec);
-        let start = key(1)?;
+        let start = key(1).filter(|_| stateful::only_counts(element))?;
         let end = find(element, 3).and_then(be32).unwrap_or(0) & INTERVAL_END != 0;
         let verdict = find(element, 2).and_then(|data| verdict(find(data, 2)?));
         elements.push(SetElement { key: start, end, verdict });

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::attributes::{find, find_be32, find_string, string};
 use super::decode::{Names, SetElement, counter, verdict};
+use super::stateful::{self, Step};
 use super::values::{
     Value, address, hex, interface, ip, meta_word, nets_between, payload_base, ports, prefix_of,
     reject_words, set_match, slot, state_words, status_words, width,
@@ -64,6 +65,8 @@ impl<'a> Expressions<'a> {
             "nat" => self.nat(data),
             "reject" => self.act(Action::Reject { with: reject_words(data) }),
             "queue" => self.act(Action::Verdict { verdict: Verdict::Queue }),
+            "dynset" => self.step(name, stateful::dynset(data)),
+            "objref" => self.step(name, stateful::objref(data)),
             "match" => self.xt_match(data),
             "target" => self.xt_target(data),
             _ => None,
@@ -83,10 +86,7 @@ impl<'a> Expressions<'a> {
         };
         if source_register.is_some() {
             self.out.action.get_or_insert(Action::Opaque { text: format!("{name} set") });
-        } else if matches!(
-            name,
-            "log" | "notrack" | "dynset" | "objref" | "dup" | "secmark" | "flow_offload" | "last"
-        ) {
+        } else if matches!(name, "log" | "notrack" | "dup" | "secmark" | "flow_offload" | "last") {
             // These only note something; the packet goes on.
             self.out.action.get_or_insert(Action::Opaque { text: name.to_owned() });
         } else if matches!(name, "fwd" | "tproxy" | "synproxy") {
@@ -101,6 +101,20 @@ impl<'a> Expressions<'a> {
     #[expect(clippy::unnecessary_wraps, reason = "every step answers whether it was understood")]
     fn act(&mut self, action: Action) -> Option<()> {
         self.out.action = Some(action);
+        Some(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "every step answers whether it was understood")]
+    fn step(&mut self, name: &str, step: Step) -> Option<()> {
+        match step {
+            Step::Notes => {}
+            Step::Asks(text) => self.out.matches.push(Match::Opaque { text }),
+            Step::Takes(text) => {
+                self.out.action = Some(Action::Opaque { text });
+                return Some(());
+            }
+        }
+        self.out.action.get_or_insert(Action::Opaque { text: name.to_owned() });
         Some(())
     }
 
