@@ -189,8 +189,12 @@ pub(super) fn holds(
     part: &Match,
 ) -> Answer {
     match part {
-        Match::InInterface { name, negated } => interface(name, &place.inward, *negated),
-        Match::OutInterface { name, negated } => interface(name, &place.outward, *negated),
+        Match::InInterface { name, negated } => match (at.0, interface(name, &place.inward)) {
+            // Linux tells it there since 5.7 only; before that the name is empty.
+            (Hook::Postrouting, Answer::Yes) => Answer::Unknown,
+            (_, answer) => answer.negated(*negated),
+        },
+        Match::OutInterface { name, negated } => interface(name, &place.outward).negated(*negated),
         Match::Source { nets, negated } => within(packet.source, nets).negated(*negated),
         Match::Destination { nets, negated } => within(packet.destination, nets).negated(*negated),
         Match::Protocol { protocols, negated } => {
@@ -253,9 +257,9 @@ pub(super) fn holds(
     }
 }
 
-/// A rule about a link that is not there at this hook does not match, negated or not.
-fn interface(name: &str, links: &[IfName], negated: bool) -> Answer {
-    let mut answers = links.iter().map(|link| Answer::of(is_called(name, *link)).negated(negated));
+/// A link that is not there at this hook has an empty name (`nft_meta_store_ifname`): it is not the one asked for.
+fn interface(name: &str, links: &[IfName]) -> Answer {
+    let mut answers = links.iter().map(|link| Answer::of(is_called(name, *link)));
     let Some(first) = answers.next() else { return Answer::No };
     answers.fold(first, |all, answer| if all == answer { all } else { Answer::Unknown })
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use virt_net::doctor;
+use virt_net::model::firewall::{Action, BaseHook, Chain, ChainId, Family, Hook, Match, Rule, Verdict};
 use virt_net::model::kernel::{Address, KernelFacts};
 use virt_net::model::snapshot::PortRole;
 use virt_net::model::{ForwardMode, IfIndex, Link, LinkKind, Snapshot};
@@ -139,4 +140,55 @@ fn a_drop_behind_a_limit_is_no_sure_drop() {
     assert_eq!(path.there.answer, Answer::Unknown, "{path:#?}");
     let reason = path.there.trouble().and_then(|hop| hop.state.reason()).unwrap();
     assert!(reason.contains("add @flood"), "{reason}");
+}
+
+/// The recorded host with one more chain, of policy accept, that drops what these conditions hold for.
+fn dropping(family: Family, hook: Hook, matches: Vec<Match>) -> Snapshot {
+    let mut changed = facts();
+    let rules = Arc::make_mut(&mut changed.firewall);
+    let id = ChainId { family, table: "own".to_owned(), chain: hook.word().to_owned() };
+    let base = BaseHook {
+        hook,
+        kind: "filter".to_owned(),
+        priority: 10,
+        policy: Verdict::Accept,
+        devices: Vec::new(),
+    };
+    rules.chains.push(Chain { id: id.clone(), hook: Some(base), policy_counter: None });
+    let action = Some(Action::Verdict { verdict: Verdict::Drop });
+    let rule = Rule { chain: id, matches, action, ..rules.rules[0].clone() };
+    rules.rules.push(rule);
+    snapshot(changed)
+}
+
+fn comes_by(name: &str, negated: bool) -> Match {
+    Match::InInterface { name: name.to_owned(), negated }
+}
+
+#[test]
+fn a_link_that_is_not_there_is_not_the_one_that_is_asked_for() {
+    let guest = ip("192.168.122.208");
+    let output = |part| {
+        let host = dropping(Family::Ip, Hook::Output, vec![part]);
+        trace(&host, "vnet0", Way::From(ip("192.168.122.1"))).answer
+    };
+    assert!(snapshot(facts()).nics.iter().any(|nic| nic.addresses.iter().any(|own| own.address == guest)));
+    assert_eq!(output(comes_by("lan0", true)), Answer::No, "iifname != lan0 holds for what the host sends");
+    assert_eq!(output(comes_by("lan0", false)), Answer::Yes);
+    let goes_by = Match::OutInterface { name: "lan0".to_owned(), negated: true };
+    let host = dropping(Family::Ip, Hook::Input, vec![goes_by]);
+    assert_eq!(trace(&host, "vnet0", Way::To(ip("192.168.122.1"))).answer, Answer::No);
+}
+
+#[test]
+fn after_routing_the_link_it_came_by_is_known_to_newer_kernels_only() {
+    let post =
+        |family, link: &str, part| out(&dropping(family, Hook::Postrouting, vec![part]), link).there.answer;
+    assert_eq!(post(Family::Ip, "vnet0", comes_by("virbr0", false)), Answer::Unknown);
+    assert_eq!(post(Family::Ip, "vnet0", comes_by("eth7", false)), Answer::Yes);
+    assert_eq!(post(Family::Ip, "vnet0", comes_by("eth7", true)), Answer::No);
+    // A frame that crosses a bridge has none there.
+    assert_eq!(post(Family::Ip, "vnet1", comes_by("virbr1", false)), Answer::Yes);
+    assert_eq!(post(Family::Bridge, "vnet1", comes_by("vnet1", false)), Answer::Yes);
+    assert_eq!(post(Family::Bridge, "vnet1", comes_by("vnet1", true)), Answer::No);
 }

@@ -227,7 +227,7 @@ impl<'a> Walk<'a> {
         if isolated(from) && isolated(to) {
             return self.stop(format!("{} and {} are both isolated ports", from.name, to.name));
         }
-        let frame =
+        let mut frame =
             Place { inward: vec![from.name], outward: vec![to.name], in_port: None, out_port: Some(to.name) };
         let mut packet = Place {
             inward: vec![bridge.name],
@@ -247,6 +247,9 @@ impl<'a> Walk<'a> {
         if call {
             self.cross(&packet, Hook::Forward, layer)?;
         }
+        // Here a bridge names no link that the frame came in by (`br_forward_finish`, `br_nf_post_routing`).
+        frame.inward.clear();
+        packet.inward.clear();
         self.cross(&frame, Hook::Postrouting, Family::Bridge)?;
         if call {
             let crossed = self.cross(&packet, Hook::Postrouting, layer)?;
