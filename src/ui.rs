@@ -232,8 +232,7 @@ fn chain(snapshot: &Snapshot, nic: &crate::model::Nic) -> Vec<String> {
     if masked {
         chain.push("masquerade".to_owned());
     }
-    let uplinks: Vec<String> = nic.uplinks.iter().map(ToString::to_string).collect();
-    chain.push(if uplinks.is_empty() { "no uplink".to_owned() } else { uplinks.join(" ") });
+    chain.push(words::way_out(snapshot, nic).unwrap_or_else(|| "no uplink".to_owned()));
     chain
 }
 

@@ -258,6 +258,21 @@ impl Bridge {
         self.ports.iter().filter(|port| port.role == PortRole::Uplink)
     }
 
+    /// Its addresses but those that every link makes itself: guests may use the host as their router.
+    pub fn global_addresses(&self) -> impl Iterator<Item = IpNet> {
+        let global = |address: &&IpNet| match address.addr() {
+            IpAddr::V4(v4) => !v4.is_link_local(),
+            IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+        };
+        self.addresses.iter().filter(global).copied()
+    }
+
+    /// Nothing leads out of it: no port, no stranger on it, and no address of the host by which it might route.
+    #[must_use]
+    pub fn is_dead_end(&self) -> bool {
+        self.uplinks().chain(self.strangers()).next().is_none() && self.global_addresses().next().is_none()
+    }
+
     /// Ports with somebody behind them whom nobody here knows: a container, or a program with a tap.
     pub fn strangers(&self) -> impl Iterator<Item = &Port> {
         let strange = |port: &&Port| matches!(port.role, PortRole::Tap | PortRole::Container);

@@ -152,8 +152,9 @@ fn other_host(rules: &Rules<'_>, nic: &Nic, lan: Option<IpAddr>) -> Cell {
     if bridged_out(snapshot, nic) || !nic.state.is_active() || nic.link.is_none() {
         return cell;
     }
-    let strangers = nic.bridge.and_then(|name| snapshot.bridge_named(name)?.strangers().next());
-    let has_strangers = strangers.is_some();
+    let on = nic.bridge.and_then(|name| snapshot.bridge_named(name));
+    let has_strangers = on.is_some_and(|on| on.strangers().next().is_some());
+    let routed = on.and_then(|on| on.global_addresses().next());
     let bridge = nic.bridge.map_or_else(|| "its bridge".to_owned(), |bridge| bridge.to_string());
     let (answer, reason) = match (network.map(crate::model::Network::forward), subnet) {
         (Some(ForwardMode::Nat), Some(subnet)) => (
@@ -165,6 +166,10 @@ fn other_host(rules: &Rules<'_>, nic: &Nic, lan: Option<IpAddr>) -> Cell {
         (Some(ForwardMode::Route | ForwardMode::Open), Some(subnet)) => (
             Answer::Unknown,
             format!("only if both hosts have routes to each other's nets; {subnet} itself is on {bridge}"),
+        ),
+        (None | Some(ForwardMode::Bridge), _) if routed.is_some() => (
+            Answer::Unknown,
+            format!("only if both hosts route: {bridge} has no uplink, and an address of this host"),
         ),
         _ if has_strangers => (
             Answer::Unknown,

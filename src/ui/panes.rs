@@ -274,21 +274,22 @@ fn bridge_cells(bridge: &Bridge) -> Vec<Cell> {
     } else {
         "stp off".to_owned()
     };
-    let global = |address: &&ipnet::IpNet| match address.addr() {
-        std::net::IpAddr::V4(_) => true,
-        std::net::IpAddr::V6(v6) => !v6.is_unicast_link_local(),
-    };
     let mut cells = vec![Cell::role(bridge.name.to_string(), Role::Strong)];
     if !bridge.up {
         cells.push(Cell::role("▲ down", Role::Warn));
     }
-    cells.extend(bridge.addresses.iter().find(global).map(|address| Cell::new(address.to_string())));
+    cells.extend(bridge.global_addresses().next().map(|address| Cell::new(address.to_string())));
     cells.extend(bridge.network_name.as_ref().map(|name| Cell::new(format!("network {}", escape(name)))));
     cells.push(Cell::role(stp, Role::Dim));
     if bridge.ports.is_empty() {
         cells.push(Cell::role("no port", Role::Dim));
     } else if bridge.uplinks().next().is_none() && bridge.network.is_none() {
-        cells.push(Cell::role("no uplink: isolated", Role::Warn));
+        let dead_end = bridge.is_dead_end();
+        cells.push(if dead_end {
+            Cell::role("no uplink: isolated", Role::Warn)
+        } else {
+            Cell::role("no uplink", Role::Dim)
+        });
     }
     cells
 }

@@ -357,3 +357,18 @@ pub fn protocol(number: u8) -> String {
     }
     .to_owned()
 }
+
+/// The links by which a NIC's packets leave the host. On a bridge of the host's own that has none but an address they
+/// may leave by its routes. `None` where nothing leads out.
+#[must_use]
+pub fn way_out(snapshot: &Snapshot, nic: &Nic) -> Option<String> {
+    if !nic.uplinks.is_empty() {
+        let uplinks: Vec<String> = nic.uplinks.iter().map(ToString::to_string).collect();
+        return Some(uplinks.join(" "));
+    }
+    let bridge = snapshot.bridge_named(nic.bridge?)?;
+    let network = bridge.network.and_then(|id| snapshot.network(id));
+    let is_libvirts = network.is_some_and(|network| network.active && network.owns_bridge());
+    let routed = !is_libvirts && bridge.global_addresses().next().is_some();
+    routed.then(|| "the host, if it routes".to_owned())
+}

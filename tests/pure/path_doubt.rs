@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use virt_net::doctor;
+use virt_net::model::facts::Facts;
 use virt_net::model::firewall::{Action, BaseHook, Chain, ChainId, Family, Hook, Match, Rule, Verdict};
 use virt_net::model::kernel::{Address, KernelFacts};
 use virt_net::model::snapshot::PortRole;
 use virt_net::model::{ForwardMode, IfIndex, Link, LinkKind, Snapshot};
 use virt_net::path::reach::{self, Cell, Direction, Peer};
 use virt_net::path::{Answer, HopKind, Way};
+use virt_net::ui::words;
 
 use crate::path::{facts, firewall, ip, kernel, link, nic, out, snapshot, stops, trace};
 
@@ -129,6 +131,46 @@ fn a_dummy_passes_nothing_on() {
 fn a_tap_of_no_known_guest_may_have_the_address() {
     let host = kernel(|kernel| plug(kernel, "tap7", LinkKind::Tap, "virbr0"));
     let path = trace(&host, "vnet0", Way::To(ip("192.168.122.99")));
+    assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
+}
+
+// ------------------------------------------------------------------ bridges of the host's own that it routes for
+
+/// virbr1 has no port that leads out, and the host an address on it, of no network of libvirt.
+fn routed_bridge() -> Facts {
+    let host = kernel(|kernel| {
+        link(kernel, "eth1").master = None;
+        let index = link(kernel, "virbr1").index;
+        let own = Address { index, address: "10.9.0.1/24".parse().unwrap(), ..kernel.addresses[1].clone() };
+        kernel.addresses.push(own);
+    });
+    let mut facts = host.facts;
+    Arc::make_mut(&mut facts.libvirt).networks.retain(|network| network.name != "lan");
+    facts
+}
+
+#[test]
+fn a_bridge_that_the_host_may_route_for_is_not_isolated() {
+    let host = snapshot(routed_bridge());
+    let other = cell(&host, "vnet1", Direction::To, Peer::OtherHost);
+    assert_eq!(other.answer, Answer::Unknown, "{other:#?}");
+    let internet = cell(&host, "vnet1", Direction::To, Peer::Internet);
+    assert_eq!(internet.answer, Answer::Unknown, "{internet:#?}");
+    let web01 = host.nic(nic(&host, "vnet1")).unwrap();
+    assert_eq!(words::way_out(&host, web01).as_deref(), Some("the host, if it routes"));
+    let bridge = |host: &Snapshot| {
+        host.bridges.iter().find(|bridge| bridge.name.to_string() == "virbr1").unwrap().is_dead_end()
+    };
+    assert!(!bridge(&host));
+    assert!(bridge(&kernel(|kernel| link(kernel, "eth1").master = None)));
+}
+
+/// Only of a net that this host should translate nobody else does: a router of the LAN may know any other.
+#[test]
+fn whether_a_private_address_that_is_not_translated_here_is_answered_is_not_known() {
+    let mut routed = facts();
+    Arc::make_mut(&mut routed.firewall).rules.retain(|rule| rule.chain.table != "nat");
+    let path = out(&is_isolated(snapshot(routed)), "vnet0");
     assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
 }
 

@@ -223,14 +223,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Nobody on the internet answers to a private address, unless a router on the way translates it: guests of a
-    /// routed network are known to the routers of the LAN, those that this host should translate are not.
+    /// Nobody on the internet answers to a private address, unless a router on the way translates it: routed guests
+    /// may be known to the routers of the LAN, those that this host should translate are not.
     fn check_answerable(&mut self, nic: &Nic, own: IpNet, peer: IpAddr) -> Step {
         if !private(own.addr()) || private(peer) {
             return Ok(());
         }
         let network = nic.network.and_then(|id| self.snapshot.network(id));
-        if matches!(network.map(Network::forward), Some(ForwardMode::Route | ForwardMode::Open)) {
+        if network.map(Network::forward) != Some(ForwardMode::Nat) {
             self.doubt(format!(
                 "it comes only if a router of the LAN translates the private address {}",
                 own.addr()

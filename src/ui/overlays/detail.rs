@@ -153,12 +153,8 @@ fn link_lines<'a>(nic: &Nic, snapshot: &Snapshot, theme: Theme) -> Lines<'a> {
     if nic.lower.is_some() {
         lines.push(field("on link", name(nic.lower), theme));
     }
-    let uplinks: Vec<String> = nic.uplinks.iter().map(ToString::to_string).collect();
-    lines.push(field(
-        "leaves by",
-        if uplinks.is_empty() { "–".to_owned() } else { uplinks.join(" ") },
-        theme,
-    ));
+    let way_out = words::way_out(snapshot, nic).unwrap_or_else(|| "–".to_owned());
+    lines.push(field("leaves by", way_out, theme));
     lines
 }
 
