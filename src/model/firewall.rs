@@ -170,6 +170,9 @@ pub struct Rule {
     pub handle: u64,
     /// What a packet must match, in order; all must hold.
     pub matches: Vec<Match>,
+    /// What it does besides, before that: sets a mark, switches tracking off (as [`Action::Opaque`] names it).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// What then happens; `None` for a rule that only counts.
     pub action: Option<Action>,
     /// Its counter, if it has one.

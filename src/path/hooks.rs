@@ -287,29 +287,42 @@ impl Walk<'_> {
             if matched == Answer::No {
                 continue;
             }
-            let here = sure && matched == Answer::Yes;
+            let before = self.notes(rule);
+            let here = sure && matched == Answer::Yes && !before.matters();
             let at = self.crossed.passed.len();
             let packets_per_second = rules.rates.get(&(&rule.chain, rule.handle)).copied();
             self.crossed.passed.push(Passed { rule: rule.clone(), sure: here, depth, packets_per_second });
             let effect =
                 rule.action.as_ref().map_or(Effect::NOTHING, |action| self.act(rule, action, here, depth));
-            if matched == Answer::Unknown && !effect.matters() {
+            let matters = effect.matters() || before.matters();
+            if matched == Answer::Unknown && !matters {
                 // It may count the packet; nothing depends on it.
                 self.crossed.passed.truncate(at);
             }
-            out.accept |= effect.accept;
-            out.drop |= effect.drop;
+            out.accept |= effect.accept || before.accept;
+            out.drop |= effect.drop || before.drop;
             out.through |= effect.leaves;
-            if matched == Answer::Unknown && effect.matters() {
+            if matched == Answer::Unknown && matters {
                 self.doubt.get_or_insert_with(|| format!("{}: {} is not decided", words(id), asked(rule)));
             }
             if matched == Answer::Yes && !effect.goes_on {
                 return out;
             }
-            sure &= !effect.matters();
+            sure &= !matters;
         }
         out.through = true;
         out
+    }
+
+    /// What a rule does to the packet before its verdict.
+    fn notes(&mut self, rule: &Rule) -> Effect {
+        let mut all = Effect::NOTHING;
+        for text in &rule.also {
+            let effect = self.opaque(rule, text);
+            all.accept |= effect.accept;
+            all.drop |= effect.drop;
+        }
+        all
     }
 
     fn act(&mut self, rule: &Rule, action: &Action, sure: bool, depth: u8) -> Effect {
@@ -401,7 +414,8 @@ impl Walk<'_> {
 }
 
 /// Targets and statements after which the packet goes on to the next rule, unchanged in what is looked at here.
-const HARMLESS: [&str; 25] = [
+const HARMLESS: [&str; 26] = [
+    "header",
     "LOG",
     "NFLOG",
     "ULOG",

@@ -217,6 +217,7 @@ fn add_rule(facts: &mut Facts, id: ChainId, matches: Vec<Match>, action: Action)
         chain: id,
         handle: 9000,
         matches,
+        also: Vec::new(),
         action: Some(action),
         counter: None,
         comment: None,

@@ -167,6 +167,29 @@ fn what_depends_on_other_packets_is_never_sure() {
 }
 
 #[test]
+fn what_a_rule_does_before_its_verdict_is_kept() {
+    let stateful = recorded("stateful");
+    let early = rules(&stateful, "early");
+    let also: Vec<Vec<&str>> =
+        early.iter().map(|rule| rule.also.iter().map(String::as_str).collect()).collect();
+    let expected: [&[&str]; 4] = [&["log", "meta set"], &["notrack"], &["header set"], &["payload set"]];
+    // The first note was taken for the action until the verdict came.
+    let sorted = |mut words: Vec<&'static str>| {
+        words.sort_unstable();
+        words
+    };
+    for (found, expected) in also.iter().zip(expected) {
+        let mut found = found.clone();
+        found.sort_unstable();
+        assert_eq!(found, sorted(expected.to_vec()), "{also:?}");
+    }
+    let accepts = |rule: &&Rule| {
+        rule.action == Some(Action::Verdict { verdict: virt_net::model::firewall::Verdict::Accept })
+    };
+    assert!(early.iter().all(|rule| accepts(rule)) && early.len() == 4, "{early:#?}");
+}
+
+#[test]
 fn what_iptables_writes_as_payload_comes_out_as_conditions() {
     let docker = recorded("docker");
     let isolation = rules(&docker, "DOCKER-ISOLATION-STAGE-1");

@@ -234,3 +234,36 @@ fn after_routing_the_link_it_came_by_is_known_to_newer_kernels_only() {
     assert_eq!(post(Family::Bridge, "vnet1", comes_by("vnet1", false)), Answer::Yes);
     assert_eq!(post(Family::Bridge, "vnet1", comes_by("vnet1", true)), Answer::No);
 }
+
+/// `notrack accept` and `meta mark set 5 accept` are as good as their first half.
+#[test]
+fn what_a_rule_does_before_its_verdict_counts() {
+    let forward = |also: &str, part: Match| {
+        let mut changed = dropping(Family::Ip, Hook::Forward, vec![part]).facts;
+        let rules = Arc::make_mut(&mut changed.firewall);
+        let id = ChainId { family: Family::Ip, table: "own".to_owned(), chain: "early".to_owned() };
+        let hook = BaseHook {
+            hook: Hook::Prerouting,
+            kind: "filter".to_owned(),
+            priority: -300,
+            policy: Verdict::Accept,
+            devices: Vec::new(),
+        };
+        rules.chains.push(Chain { id: id.clone(), hook: Some(hook), policy_counter: None });
+        let rule = Rule {
+            chain: id,
+            matches: Vec::new(),
+            also: vec![also.to_owned()],
+            action: Some(Action::Verdict { verdict: Verdict::Accept }),
+            ..rules.rules[0].clone()
+        };
+        rules.rules.push(rule);
+        out(&snapshot(changed), "vnet0").there.answer
+    };
+    let marked = || Match::Mark { value: 5, mask: u32::MAX, negated: false };
+    let untracked = || Match::CtState { states: vec!["untracked".to_owned()], negated: false };
+    assert_eq!(forward("log", marked()), Answer::Yes);
+    assert_eq!(forward("meta set", marked()), Answer::Unknown);
+    assert_eq!(forward("notrack", untracked()), Answer::Unknown);
+    assert_eq!(forward("header set", untracked()), Answer::Yes);
+}

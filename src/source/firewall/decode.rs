@@ -123,6 +123,7 @@ pub fn rule(number: u8, bytes: &[u8], names: &mut dyn Names) -> Option<Rule> {
         chain,
         handle: find(bytes, 3).and_then(be64).unwrap_or(0),
         matches: decoded.matches,
+        also: decoded.also,
         action: decoded.action,
         counter: decoded.counter,
         comment: decoded.comment.or_else(|| find(bytes, 7).and_then(comment)),

@@ -21,6 +21,7 @@ use crate::model::ids::{IfIndex, Mac};
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     pub(super) matches: Vec<Match>,
+    pub(super) also: Vec<String>,
     pub(super) action: Option<Action>,
     pub(super) counter: Option<RuleCounter>,
     pub(super) comment: Option<String>,
@@ -85,10 +86,11 @@ impl<'a> Expressions<'a> {
             _ => None,
         };
         if source_register.is_some() {
-            self.out.action.get_or_insert(Action::Opaque { text: format!("{name} set") });
+            let harmless = name == "payload" && self.spares_addresses(data);
+            self.note(format!("{} set", if harmless { "header" } else { name }));
         } else if matches!(name, "log" | "notrack" | "dup" | "secmark" | "flow_offload" | "last") {
             // These only note something; the packet goes on.
-            self.out.action.get_or_insert(Action::Opaque { text: name.to_owned() });
+            self.note(name.to_owned());
         } else if matches!(name, "fwd" | "tproxy" | "synproxy") {
             self.out.action = Some(Action::Opaque { text });
         } else {
@@ -100,8 +102,34 @@ impl<'a> Expressions<'a> {
 
     #[expect(clippy::unnecessary_wraps, reason = "every step answers whether it was understood")]
     fn act(&mut self, action: Action) -> Option<()> {
-        self.out.action = Some(action);
+        // What was taken for the rule's action comes before its verdict.
+        if let Some(Action::Opaque { text }) = self.out.action.replace(action) {
+            self.out.also.push(text);
+        }
         Some(())
+    }
+
+    /// The rule does this and goes on.
+    fn note(&mut self, text: String) {
+        match self.out.action {
+            None => self.out.action = Some(Action::Opaque { text }),
+            Some(_) => self.out.also.push(text),
+        }
+    }
+
+    /// It writes into a header where there are neither addresses nor ports (`ip dscp set`).
+    fn spares_addresses(&self, data: &[u8]) -> bool {
+        let (Some(base), Some(offset), Some(length)) =
+            (find_be32(data, 2), find_be32(data, 3), find_be32(data, 4))
+        else {
+            return false;
+        };
+        let v4 = self.family == 2 || self.out.matches.contains(&Match::NfProto { family: Family::Ip });
+        match base {
+            1 => offset.saturating_add(length) <= if v4 { 12 } else { 8 },
+            2 => offset >= 4,
+            _ => false,
+        }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "every step answers whether it was understood")]
@@ -109,12 +137,9 @@ impl<'a> Expressions<'a> {
         match step {
             Step::Notes => {}
             Step::Asks(text) => self.out.matches.push(Match::Opaque { text }),
-            Step::Takes(text) => {
-                self.out.action = Some(Action::Opaque { text });
-                return Some(());
-            }
+            Step::Takes(text) => return self.act(Action::Opaque { text }),
         }
-        self.out.action.get_or_insert(Action::Opaque { text: name.to_owned() });
+        self.note(name.to_owned());
         Some(())
     }
 

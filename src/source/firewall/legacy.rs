@@ -153,7 +153,8 @@ fn rule(family: Family, table: &str, line: &str, handle: u64) -> Option<Rule> {
     }
     let id = ChainId { family, table: named(table), chain: chain.to_owned() };
     let Parts { matches, action, comment } = parts;
-    let mut rule = Rule { chain: id, handle, matches, action, counter, comment, raw: String::new() };
+    let (also, raw) = (Vec::new(), String::new());
+    let mut rule = Rule { chain: id, handle, matches, also, action, counter, comment, raw };
     rule.raw = raw::line(&rule);
     Some(rule)
 }

@@ -12,6 +12,7 @@ pub(super) fn line(rule: &Rule) -> String {
     if let Some(counter) = rule.counter {
         parts.push(format!("counter packets {} bytes {}", counter.packets, counter.bytes));
     }
+    parts.extend(rule.also.iter().cloned());
     parts.extend(rule.action.as_ref().map(action));
     parts.extend(rule.comment.as_ref().map(|comment| format!("comment {comment:?}")));
     parts.join(" ")
