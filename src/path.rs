@@ -27,7 +27,8 @@ pub use packet::{Answer, Protocol};
 use crate::model::firewall::Hook;
 use crate::model::{Counters, IfIndex, IfName, NicId, Snapshot};
 
-/// An address that stands for the internet: for documentation only, so no host has it and no rule is about it.
+/// An address that stands for the internet: for documentation only, so no host has it. Rules about nets for
+/// documentation (a list of bogons) are not about it.
 pub const INTERNET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));
 /// The same of IPv6.
 pub const INTERNET6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1));

@@ -357,6 +357,8 @@ impl Walk<'_> {
             | Action::Dnat { .. }
             | Action::Redirect { .. } => {
                 if self.crossed.translation.is_none() {
+                    // What is not tracked is not translated.
+                    let sure = sure && self.packet.flow.is_some();
                     self.crossed.translation = Some(Translation { action: action.clone(), sure });
                 }
                 Effect::ACCEPT

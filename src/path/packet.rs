@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::model::firewall::{Family, Hook, Match, Side};
 use crate::model::kernel::KernelFacts;
 use crate::model::{IfName, Mac, Snapshot};
+use crate::path::{INTERNET, INTERNET6};
 
 /// Yes, no, or not to be decided from what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -140,7 +141,8 @@ impl Packet {
         }
     }
 
-    /// Source and destination port as ranges; an end that picks its port by chance may have any.
+    /// Source and destination port as ranges; an end that picks its port by chance may have any. `None` where what a
+    /// rule without a protocol takes for ports is something else (`th dport` of a ping).
     const fn ports(&self) -> Option<((u16, u16), (u16, u16))> {
         const ANY: (u16, u16) = (1, u16::MAX);
         match (self.protocol, self.flow) {
@@ -201,10 +203,11 @@ pub(super) fn holds(
             Answer::of(protocols.contains(&packet.protocol_number())).negated(*negated)
         }
         Match::SourcePort { ranges, negated } => {
-            packet.ports().map_or(Answer::No, |(source, _)| port(source, ranges).negated(*negated))
+            packet.ports().map_or(Answer::Unknown, |(source, _)| port(source, ranges).negated(*negated))
         }
         Match::DestinationPort { ranges, negated } => {
-            packet.ports().map_or(Answer::No, |(_, destination)| port(destination, ranges).negated(*negated))
+            let ports = packet.ports();
+            ports.map_or(Answer::Unknown, |(_, destination)| port(destination, ranges).negated(*negated))
         }
         Match::CtState { states, negated } => {
             let none = if states.is_empty() { Answer::Unknown } else { Answer::No };
@@ -277,6 +280,11 @@ fn is_called(name: &str, link: IfName) -> bool {
 }
 
 fn within(own: IpNet, nets: &[IpNet]) -> Answer {
+    // What stands for the internet is not meant by rules about nets for documentation: those keep bogons out.
+    let bogons = [IpNet::new(INTERNET, 24), IpNet::new(INTERNET6, 32)];
+    let stands_in = single(own).is_some_and(|own| own == INTERNET || own == INTERNET6);
+    let bogon = |net: &IpNet| bogons.iter().flatten().any(|bogons| bogons.trunc().contains(net));
+    let nets: Vec<IpNet> = nets.iter().filter(|net| !(stands_in && bogon(net))).copied().collect();
     let overlaps = |net: &IpNet| net.contains(&own) || own.contains(net);
     if nets.iter().any(|net| net.contains(&own)) {
         Answer::Yes

@@ -267,3 +267,70 @@ fn what_a_rule_does_before_its_verdict_counts() {
     assert_eq!(forward("notrack", untracked()), Answer::Unknown);
     assert_eq!(forward("header set", untracked()), Answer::Yes);
 }
+
+#[test]
+fn a_ping_has_no_ports_but_bytes_where_they_would_be() {
+    let ports = || Match::DestinationPort { ranges: vec![(22, 22)], negated: true };
+    let tcp = Match::Protocol { protocols: vec![6], negated: false };
+    let there = |matches| out(&dropping(Family::Ip, Hook::Forward, matches), "vnet0").there.answer;
+    assert_eq!(there(vec![ports()]), Answer::Unknown, "th dport != 22 drop");
+    assert_eq!(there(vec![tcp, ports()]), Answer::Yes);
+}
+
+#[test]
+fn a_list_of_bogons_does_not_keep_a_guest_from_the_internet() {
+    let bogons =
+        |of: &str| -> Vec<ipnet::IpNet> { vec!["192.0.2.0/24".parse().unwrap(), of.parse().unwrap()] };
+    let to = |net: &str| {
+        let part = Match::Destination { nets: bogons(net), negated: false };
+        out(&dropping(Family::Ip, Hook::Forward, vec![part]), "vnet0").there.answer
+    };
+    assert_eq!(to("198.51.100.0/24"), Answer::Yes);
+    assert_eq!(to("198.0.0.0/8"), Answer::No);
+}
+
+#[test]
+fn a_packet_comes_in_by_the_port_of_a_bridge_that_works() {
+    let host = kernel(|kernel| {
+        // The host's address is on virbr1, whose first uplink is dead and whose second is not.
+        let bridge = link(kernel, "virbr1").index;
+        link(kernel, "eth1").carrier = false;
+        plug(kernel, "eth2", LinkKind::Veth, "virbr1");
+        for own in &mut kernel.addresses {
+            if own.address.addr() == ip("10.0.0.8") {
+                own.index = bridge;
+            }
+        }
+        for route in &mut kernel.routes {
+            if route.oif == Some(IfIndex(2)) {
+                route.oif = Some(bridge);
+            }
+        }
+    });
+    let path = out(&host, "vnet0");
+    assert_eq!(path.answer, Answer::Yes, "{path:#?}");
+}
+
+#[test]
+fn what_a_bridge_sends_elsewhere_by_a_new_destination_is_not_followed() {
+    let mut changed = facts();
+    let rules = Arc::make_mut(&mut changed.firewall);
+    let prerouting =
+        rules.chains.iter().find(|chain| chain.hook.as_ref().is_some_and(|hook| hook.kind == "nat"));
+    let table = prerouting.unwrap().id.clone();
+    let id = ChainId { chain: "own".to_owned(), ..table };
+    let hook = BaseHook {
+        hook: Hook::Prerouting,
+        kind: "nat".to_owned(),
+        priority: -100,
+        policy: Verdict::Accept,
+        devices: Vec::new(),
+    };
+    rules.chains.push(Chain { id: id.clone(), hook: Some(hook), policy_counter: None });
+    let to = ip("192.168.122.208");
+    let action = Some(Action::Dnat { address: Some((to, to)), ports: None });
+    let rule = Rule { chain: id, matches: Vec::new(), action, ..rules.rules[0].clone() };
+    rules.rules.push(rule);
+    let path = out(&snapshot(changed), "vnet1");
+    assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
+}

@@ -240,6 +240,10 @@ impl<'a> Walk<'a> {
         if call {
             let crossed = self.cross(&packet, Hook::Prerouting, layer)?;
             self.translate_destination(&crossed, &packet);
+            if crossed.translation.is_some() {
+                return self
+                    .lose(format!("{} sends it where its new destination is: not followed", bridge.name));
+            }
         }
         packet.outward = vec![bridge.name];
         packet.out_port = Some(to.name);

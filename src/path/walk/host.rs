@@ -267,8 +267,7 @@ impl<'a> Walk<'a> {
             }
         }
         if let LinkKind::Bridge(_) = link.kind {
-            let port = snapshot.bridge_named(link.name).and_then(|bridge| bridge.uplinks().next());
-            if let Some(port) = port.and_then(|port| snapshot.link(port.index)) {
+            if let Some(port) = self.uplink(link, None, Towards::Address(sender)) {
                 self.hop(HopKind::Uplink, port.name, super::ends::plug_words(snapshot, port));
                 self.counted(port.index, Side::Received);
                 self.check_port(port)?;

@@ -217,7 +217,15 @@ pub(super) fn state_words(bits: &[u8]) -> Vec<String> {
 
 pub(super) fn status_words(bits: &[u8]) -> Vec<String> {
     let Some(bits) = bits.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)) else { return Vec::new() };
-    let words = [(1 << 4, "snat"), (1 << 5, "dnat")];
+    let words = [
+        (1, "expected"),
+        (1 << 1, "seen-reply"),
+        (1 << 2, "assured"),
+        (1 << 3, "confirmed"),
+        (1 << 4, "snat"),
+        (1 << 5, "dnat"),
+        (1 << 9, "dying"),
+    ];
     words.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| (*word).to_owned()).collect()
 }
 
