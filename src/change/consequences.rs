@@ -116,7 +116,7 @@ fn giver(snapshot: &Snapshot, target: &Target) -> String {
         Some(bridge) if target::leads_out(bridge) => {
             behind(&bridge.uplinks().map(|port| port.name).collect::<Vec<_>>())
         }
-        Some(bridge) if !bridge.is_dead_end() => {
+        Some(bridge) if !snapshot.is_dead_end(bridge) => {
             format!("whether anybody gives addresses on {} is not known: it has no uplink", bridge.name)
         }
         _ => "nobody gives addresses there: the bridge has no uplink".to_owned(),
@@ -159,7 +159,7 @@ fn addresses(snapshot: &Snapshot, nic: &Nic, plan: &Plan) -> Option<String> {
 fn reach(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     let bridged = |bridge: Option<&Bridge>| match bridge {
         Some(bridge) if target::leads_out(bridge) => "the guest is then reachable from the LAN".to_owned(),
-        Some(bridge) if bridge.is_dead_end() => {
+        Some(bridge) if snapshot.is_dead_end(bridge) => {
             format!("isolated: {} has no uplink, the guest reaches only what is on it", bridge.name)
         }
         Some(bridge) => format!(

@@ -14,6 +14,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Finding> {
         if nics.is_empty()
             || routed
             || bridge.uplinks().chain(bridge.strangers()).next().is_some()
+            || snapshot.may_have_router(bridge.name)
             || look::owner(snapshot, bridge).is_some()
         {
             continue;

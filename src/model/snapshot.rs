@@ -89,6 +89,27 @@ impl Snapshot {
         self.bridges.iter().find(|bridge| bridge.name == name)
     }
 
+    /// A guest on this bridge may be the router of others there: it has another NIC elsewhere.
+    #[must_use]
+    pub fn may_have_router(&self, bridge: IfName) -> bool {
+        let here = |nic: &&Nic| nic.bridge == Some(bridge) && nic.state.is_active();
+        let elsewhere = |router: &Nic| {
+            self.nics.iter().any(|nic| nic.id.domain == router.id.domain && nic.bridge != Some(bridge))
+        };
+        let others =
+            |router: &Nic| self.nics.iter().filter(here).any(|nic| nic.id.domain != router.id.domain);
+        self.nics.iter().filter(here).any(|nic| elsewhere(nic) && others(nic))
+    }
+
+    /// Nothing leads out of a bridge: no port, nobody on it who might route, and no address of the host by which it
+    /// might.
+    #[must_use]
+    pub fn is_dead_end(&self, bridge: &Bridge) -> bool {
+        bridge.uplinks().chain(bridge.strangers()).next().is_none()
+            && bridge.global_addresses().next().is_none()
+            && !self.may_have_router(bridge.name)
+    }
+
     /// Counters of a link from the host's side.
     #[must_use]
     pub fn counters(&self, index: IfIndex) -> Option<Counters> {
@@ -265,12 +286,6 @@ impl Bridge {
             IpAddr::V6(v6) => !v6.is_unicast_link_local(),
         };
         self.addresses.iter().filter(global).copied()
-    }
-
-    /// Nothing leads out of it: no port, no stranger on it, and no address of the host by which it might route.
-    #[must_use]
-    pub fn is_dead_end(&self) -> bool {
-        self.uplinks().chain(self.strangers()).next().is_none() && self.global_addresses().next().is_none()
     }
 
     /// Ports with somebody behind them whom nobody here knows: a container, or a program with a tap.

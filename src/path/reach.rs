@@ -153,7 +153,8 @@ fn other_host(rules: &Rules<'_>, nic: &Nic, lan: Option<IpAddr>) -> Cell {
         return cell;
     }
     let on = nic.bridge.and_then(|name| snapshot.bridge_named(name));
-    let has_strangers = on.is_some_and(|on| on.strangers().next().is_some());
+    let has_strangers =
+        on.is_some_and(|on| on.strangers().next().is_some() || snapshot.may_have_router(on.name));
     let routed = on.and_then(|on| on.global_addresses().next());
     let bridge = nic.bridge.map_or_else(|| "its bridge".to_owned(), |bridge| bridge.to_string());
     let (answer, reason) = match (network.map(crate::model::Network::forward), subnet) {
@@ -173,7 +174,7 @@ fn other_host(rules: &Rules<'_>, nic: &Nic, lan: Option<IpAddr>) -> Cell {
         ),
         _ if has_strangers => (
             Answer::Unknown,
-            format!("{bridge} has no uplink; whether a container or program on it leads out is not known"),
+            format!("{bridge} has no uplink; whether somebody on it leads further is not known"),
         ),
         _ => (Answer::No, format!("{bridge} has no uplink: it ends at this host")),
     };

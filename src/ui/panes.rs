@@ -144,7 +144,9 @@ fn contents(app: &App, pane: Pane, ids: &[RowId]) -> (&'static [Column], Vec<Row
                 }
                 cells
             }),
-            RowId::Bridge(bridge) => snapshot.bridge_named(*bridge).map(bridge_cells),
+            RowId::Bridge(bridge) => {
+                snapshot.bridge_named(*bridge).map(|bridge| bridge_cells(snapshot, bridge))
+            }
             RowId::Port(bridge, port) => snapshot
                 .bridge_named(*bridge)
                 .and_then(|bridge| bridge.ports.iter().find(|other| other.name == *port))
@@ -268,7 +270,7 @@ const BRIDGES: &[Column] = &[
     right("tx/s", 6, 2),
 ];
 
-fn bridge_cells(bridge: &Bridge) -> Vec<Cell> {
+fn bridge_cells(snapshot: &Snapshot, bridge: &Bridge) -> Vec<Cell> {
     let stp = if bridge.info.stp {
         format!("stp {}s", f64::from(bridge.info.forward_delay) / 100.0)
     } else {
@@ -284,7 +286,7 @@ fn bridge_cells(bridge: &Bridge) -> Vec<Cell> {
     if bridge.ports.is_empty() {
         cells.push(Cell::role("no port", Role::Dim));
     } else if bridge.uplinks().next().is_none() && bridge.network.is_none() {
-        let dead_end = bridge.is_dead_end();
+        let dead_end = snapshot.is_dead_end(bridge);
         cells.push(if dead_end {
             Cell::role("no uplink: isolated", Role::Warn)
         } else {

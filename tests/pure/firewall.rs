@@ -186,7 +186,7 @@ fn what_a_rule_does_before_its_verdict_is_kept() {
     let accepts = |rule: &&Rule| {
         rule.action == Some(Action::Verdict { verdict: virt_net::model::firewall::Verdict::Accept })
     };
-    assert!(early.iter().all(|rule| accepts(rule)) && early.len() == 4, "{early:#?}");
+    assert!(early.iter().all(accepts) && early.len() == 4, "{early:#?}");
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use virt_net::doctor;
 use virt_net::model::facts::Facts;
-use virt_net::model::firewall::{Action, BaseHook, Chain, ChainId, Family, Hook, Match, Rule, Verdict};
+use virt_net::model::firewall::{
+    Action, BaseHook, Chain, ChainId, Family, FirewallFacts, Hook, MapArm, Match, Rule, Verdict,
+};
 use virt_net::model::kernel::{Address, KernelFacts};
 use virt_net::model::snapshot::PortRole;
 use virt_net::model::{ForwardMode, IfIndex, Link, LinkKind, Snapshot};
@@ -91,7 +93,8 @@ fn whether_a_container_routes_for_an_isolated_network_is_not_known() {
     let host = kernel(|kernel| plug(kernel, "lxc0eth", LinkKind::Veth, "virbr0"));
     let other = cell(&is_isolated(host), "vnet0", Direction::To, Peer::OtherHost);
     assert_eq!(other.answer, Answer::Unknown, "{other:#?}");
-    let alone = cell(&is_isolated(snapshot(facts())), "vnet0", Direction::To, Peer::OtherHost);
+    let alone = is_isolated(kernel(|kernel| link(kernel, "vnet2").master = None));
+    let alone = cell(&alone, "vnet0", Direction::To, Peer::OtherHost);
     assert_eq!(alone.answer, Answer::No, "{alone:#?}");
 }
 
@@ -159,7 +162,8 @@ fn a_bridge_that_the_host_may_route_for_is_not_isolated() {
     let web01 = host.nic(nic(&host, "vnet1")).unwrap();
     assert_eq!(words::way_out(&host, web01).as_deref(), Some("the host, if it routes"));
     let bridge = |host: &Snapshot| {
-        host.bridges.iter().find(|bridge| bridge.name.to_string() == "virbr1").unwrap().is_dead_end()
+        let found = host.bridges.iter().find(|bridge| bridge.name.to_string() == "virbr1");
+        host.is_dead_end(found.unwrap())
     };
     assert!(!bridge(&host));
     assert!(bridge(&kernel(|kernel| link(kernel, "eth1").master = None)));
@@ -333,4 +337,54 @@ fn what_a_bridge_sends_elsewhere_by_a_new_destination_is_not_followed() {
     rules.rules.push(rule);
     let path = out(&snapshot(changed), "vnet1");
     assert_eq!(path.answer, Answer::Unknown, "{path:#?}");
+}
+
+/// web01 has a NIC on each bridge; centos7 is moved next to its first one.
+#[test]
+fn a_guest_with_two_nics_may_be_the_router_of_its_neighbours() {
+    let host = kernel(|kernel| {
+        link(kernel, "eth1").master = None;
+        let virbr1 = link(kernel, "virbr1").index;
+        link(kernel, "vnet0").master = Some(virbr1);
+    });
+    let path = out(&host, "vnet0");
+    assert_eq!(path.there.answer, Answer::Unknown, "{path:#?}");
+    let found = doctor::examine(&host, &["bridge-without-uplink"]).findings;
+    assert!(found.is_empty(), "{found:#?}");
+    let alone = kernel(|kernel| link(kernel, "eth1").master = None);
+    assert_eq!(out(&alone, "vnet1").answer, Answer::No);
+}
+
+/// The host's own rule for all that leaves by eth0, which a map leads to, does for libvirt's as well.
+#[test]
+fn a_network_that_another_rule_masquerades_lacks_none() {
+    let mut changed = facts();
+    let rules = Arc::make_mut(&mut changed.firewall);
+    let is_nat = |chain: &Chain| {
+        chain.hook.as_ref().is_some_and(|hook| (hook.kind.as_str(), hook.hook) == ("nat", Hook::Postrouting))
+    };
+    let base = rules.chains.iter().find(|chain| is_nat(chain)).unwrap().id.clone();
+    let like = rules.rules[0].clone();
+    rules.rules.retain(|rule| rule.chain.table != base.table);
+    let own = ChainId { chain: "own".to_owned(), ..base.clone() };
+    rules.chains.push(Chain { id: own.clone(), hook: None, policy_counter: None });
+    let missing = |rules: &FirewallFacts| {
+        let mut changed = facts();
+        changed.firewall = Arc::new(rules.clone());
+        doctor::examine(&snapshot(changed), &["nat-rules-missing"]).findings.len()
+    };
+    let masquerade = Some(Action::Masquerade { ports: None });
+    let rule = |chain: &ChainId, action| Rule {
+        chain: chain.clone(),
+        matches: Vec::new(),
+        also: Vec::new(),
+        action,
+        ..like.clone()
+    };
+    rules.rules.push(rule(&own, masquerade));
+    assert_eq!(missing(rules), 1, "nothing leads to it");
+    let when = Match::OutInterface { name: "eth0".to_owned(), negated: false };
+    let arms = vec![MapArm { when, then: Action::Jump { chain: "own".to_owned() } }];
+    rules.rules.push(rule(&base, Some(Action::Map { arms })));
+    assert_eq!(missing(rules), 0);
 }

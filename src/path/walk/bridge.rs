@@ -137,7 +137,12 @@ impl<'a> Walk<'a> {
             Towards::LanGateway => {
                 return match uplink() {
                     Some(uplink) => Decision::Uplink(uplink),
-                    None if self.has_address(bridge) || self.strangers(bridge, from) => Decision::Perhaps,
+                    None if self.has_address(bridge)
+                        || self.strangers(bridge, from)
+                        || snapshot.may_have_router(bridge.name) =>
+                    {
+                        Decision::Perhaps
+                    }
                     None => Decision::Nobody,
                 };
             }

@@ -266,12 +266,12 @@ impl<'a> Walk<'a> {
                 self.doubt(format!("it comes only if the sender has a route to {net} by this host"));
             }
         }
-        if let LinkKind::Bridge(_) = link.kind {
-            if let Some(port) = self.uplink(link, None, Towards::Address(sender)) {
-                self.hop(HopKind::Uplink, port.name, super::ends::plug_words(snapshot, port));
-                self.counted(port.index, Side::Received);
-                self.check_port(port)?;
-            }
+        if let LinkKind::Bridge(_) = link.kind
+            && let Some(port) = self.uplink(link, None, Towards::Address(sender))
+        {
+            self.hop(HopKind::Uplink, port.name, super::ends::plug_words(snapshot, port));
+            self.counted(port.index, Side::Received);
+            self.check_port(port)?;
         }
         let kind = if matches!(link.kind, LinkKind::Bridge(_)) { HopKind::Bridge } else { HopKind::Uplink };
         self.hop(kind, link.name, link.kind.word());

@@ -132,7 +132,6 @@ impl<'a> Expressions<'a> {
         }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "every step answers whether it was understood")]
     fn step(&mut self, name: &str, step: Step) -> Option<()> {
         match step {
             Step::Notes => {}
