@@ -255,9 +255,18 @@ impl BridgePlan {
             Step::DeleteBridge { bridge: link }
             | Step::Move { from: link, .. }
             | Step::DropAddress { link, .. }
+            | Step::StopClient { link }
             | Step::DropOthers { link, .. } => *link != bridge,
             _ => true,
         });
+        // The clients of its maker go on; the NIC's own must run.
+        for step in &mut self.undo {
+            if let Step::MoveClient { from, to, .. } = step
+                && *from == bridge
+            {
+                *from = *to;
+            }
+        }
         self.before.absent.retain(|link| *link != bridge);
     }
 

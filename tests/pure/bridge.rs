@@ -133,6 +133,28 @@ fn a_bridge_that_somebody_else_made_is_left_to_its_maker() {
 }
 
 #[test]
+fn the_clients_of_somebody_elses_bridge_are_left_alone() {
+    let (bridge, port, address, persist) = (name("br0"), name("eth0"), Addressing::Dhcp, Lasting::Auto);
+    let want = BridgeWant::Create { bridge, port, stp: Stp::Off, address, persist };
+    let argv = ["dhclient", "eth0"].map(str::to_owned).to_vec();
+    let client = Client { pid: 7, program: "/usr/sbin/dhclient".into(), argv };
+    let command = Some(vec!["udhcpc".to_owned()]);
+    for clients in [vec![client], Vec::new()] {
+        let evidence =
+            Evidence { clients: Some(clients), client_command: command.clone(), ..Evidence::default() };
+        let mut plan = plan::plan(&host(facts()), &evidence, &want).unwrap();
+        let ends = |step: &Step| match step {
+            Step::MoveClient { from, .. } => *from == bridge,
+            Step::StopClient { link } => *link == bridge,
+            _ => false,
+        };
+        assert!(plan.undo.iter().any(ends), "{:?}", plan.undo);
+        plan.leave_bridge();
+        assert!(!plan.undo.iter().any(ends), "{:?}", plan.undo);
+    }
+}
+
+#[test]
 fn the_commands_by_hand_move_addresses_and_routes_in_one_line() {
     let plan = create(&host(facts()), "br0", "eth0").unwrap();
     let lines = by_hand::commands(&plan);
@@ -229,6 +251,10 @@ fn every_dhcp_client_of_the_nic_goes_along() {
             "let the DHCPv6 client of br0 run on eth0: /sbin/dhclient -6 -pf /run/dhclient6.eth0.pid eth0",
         ]
     );
+    // With another address its client would bring the old one back.
+    let given = Addressing::Static("10.0.0.88/16".parse().unwrap());
+    let plan = plan::plan(&snapshot, &both, &want(given)).unwrap();
+    assert_eq!(plan.keep.first(), Some(&Step::StopClient { link: name("br0") }));
     // The client of IPv6 gets the bridge no IPv4 address.
     let command = Some(vec!["udhcpc".to_owned()]);
     let only_six = Evidence { clients: Some(vec![six]), client_command: command, ..Evidence::default() };
@@ -369,6 +395,9 @@ fn only_one_change_at_a_time_and_answers_are_for_one_change() {
     records.answer(Timestamp(6), Answer::Confirm).unwrap();
     assert_eq!(records.answered(Timestamp(7)), None);
     records.answer(Timestamp(7), Answer::Rollback).unwrap();
+    assert_eq!(records.answered(Timestamp(7)), Some(Answer::Rollback));
+    // One that comes late for the change before does not take its place.
+    records.answer(Timestamp(6), Answer::Confirm).unwrap();
     assert_eq!(records.answered(Timestamp(7)), Some(Answer::Rollback));
     drop(lock);
     assert!(records.lock().is_ok());

@@ -48,9 +48,6 @@ pub struct Families {
 }
 
 impl Families {
-    /// Any.
-    pub const ALL: Self = Self { v4: true, v6: true };
-
     /// As the client was started.
     #[must_use]
     pub fn of(program: &Path, argv: &[String]) -> Self {
@@ -124,7 +121,8 @@ pub fn stop(link: IfName, families: Families) {
     }
 }
 
-/// Ends the client of a link and starts it on another link, unless one that asks for the same runs there.
+/// Ends the client of a link and starts it on another link, unless one that asks for the same runs there. On
+/// the same link it only sees that one runs.
 ///
 /// Clients go into the background when they have a lease: so it is waited for. One that stays in the
 /// foreground is given the time to begin.
@@ -135,7 +133,9 @@ pub async fn hand_over(from: IfName, to: IfName, program: &Path, argv: &[String]
     /// A server that is there answers within this time.
     const LEASE: Duration = Duration::from_secs(10);
     let families = Families::of(program, argv);
-    stop(from, families);
+    if from != to {
+        stop(from, families);
+    }
     if running_on(to).iter().any(|client| client.families().share(families)) {
         return Ok(());
     }

@@ -84,7 +84,7 @@ impl Hands {
                     .map_err(|error| StepError::Call { command, why: error.to_string() })
             }
             Step::StopClient { link } => {
-                client::stop(*link, Families::ALL);
+                client::stop(*link, Families { v4: true, v6: false });
                 Ok(())
             }
             Step::Checkpoint => self.checkpoint().await,

@@ -288,6 +288,11 @@ impl Planner<'_> {
                     ),
                 );
                 plan.consequences.push("the old address stays until it is confirmed".to_owned());
+                // It would bring the old address back when it renews it.
+                if given.addr().is_ipv4() && self.has_v4_client() {
+                    plan.keep.insert(0, Step::StopClient { link: bridge });
+                    plan.consequences.push("the DHCP client ends when it is confirmed".to_owned());
+                }
             }
         }
         Ok(())

@@ -310,11 +310,14 @@ impl Records {
         replace(&path, &text)
     }
 
-    /// Tells the agent what is wanted of the change `begun`.
+    /// Tells the agent what is wanted of the change `begun`; nothing, when that is not the last one any more.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn answer(&self, begun: Timestamp, answer: Answer) -> Result<(), RecordError> {
+        if self.read().is_none_or(|record| record.begun != begun) {
+            return Ok(());
+        }
         let text = format!("{} {}", answer.word(), begun.0);
         replace(&self.directory.join("bridge.answer"), text.as_bytes())
     }

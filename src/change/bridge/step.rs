@@ -177,7 +177,7 @@ pub enum Step {
         /// How it is started there, unless one that asks for the same runs there already.
         argv: Vec<String>,
     },
-    /// Ends the DHCP client that runs on a link; it keeps its lease.
+    /// Ends the DHCP client of IPv4 that runs on a link; it keeps its lease.
     StopClient {
         /// The link.
         link: IfName,
