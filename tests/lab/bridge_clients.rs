@@ -1,7 +1,7 @@
 //! DHCP clients in processes of their own: each of root's goes along and comes back, and a process of
 //! somebody else is none, whatever it calls itself.
 
-use crate::bridge_owners::IFUPDOWN;
+use crate::bridge_owners::{self, IFUPDOWN};
 use crate::lab::Lab;
 
 /// Goes into the background as a client does, and keeps what it was started with.
@@ -66,4 +66,24 @@ fn clients_of_root_go_along_and_nobody_elses_program_is_run() {
     lab.run("kvm1", "/usr/sbin/dhclient /etc/client eth0 </dev/null >/dev/null 2>&1");
     let text = lab.run("kvm1", &format!("{CREATE} 2>&1; echo status $?"));
     assert!(text.contains("two DHCP clients run on eth0") && text.ends_with("status 3\n"), "{text}");
+}
+
+/// Its address says nothing about the link that it is on.
+#[test]
+#[ignore = "needs root: starts the lab"]
+fn a_router_that_announces_itself_answers_over_the_bridge() {
+    let lab = Lab::up("bridge-router", &["--managers"]);
+    lab.run("kvm1", IFUPDOWN.files);
+    IFUPDOWN.boot(&lab);
+    lab.run(
+        "lan",
+        "ip -6 address add fd00:7::1/64 dev lan0 nodad; dnsmasq --conf-file=/dev/null --interface=lan0 --bind-dynamic \
+         --except-interface=lo --port=0 --enable-ra --dhcp-range=fd00:7::,ra-only --pid-file=/run/lan6.pid",
+    );
+    bridge_owners::until(&lab, "the router", "ip -6 route | grep '^default via fe80.* dev eth0'");
+    let text = lab.run("kvm1", &format!("ping -c 1 -W 5 fd00:7::1 >/dev/null; {CREATE}"));
+    let answers = |line: &str| line.starts_with("✔ fe80:") && line.ends_with(" answers");
+    assert!(text.lines().any(answers), "{text}");
+    lab.run("kvm1", "virt-net rollback");
+    bridge_owners::until(&lab, "the router is back", "ip -6 route | grep '^default via fe80.* dev eth0'");
 }

@@ -506,3 +506,29 @@ fn each_change_has_a_unit_of_its_own_with_time_to_take_it_back() {
     assert!(unit(7).contains(&"--property=TimeoutStopSec=600".to_owned()));
     assert!(unit(7).ends_with(&["bridge-agent", "--take-lock", "/var/lib/virt-net"].map(str::to_owned)));
 }
+
+/// Each link has a network of these addresses, and routers are often called `fe80::1` on all of them.
+#[test]
+fn a_router_with_a_link_local_address_is_asked_over_the_link_of_its_route() {
+    let snapshot = host(facts());
+    let plan = create(&snapshot, "br0", "eth0").unwrap();
+    let mut kernel = (*snapshot.kernel).clone();
+    let index = |wanted: &str| snapshot.link_named(name(wanted)).unwrap().index;
+    let mut bridge = snapshot.link_named(name("eth0")).unwrap().clone();
+    (bridge.name, bridge.index) = (name("br0"), virt_net::model::IfIndex(9_999));
+    let router = "fe80::1".parse().unwrap();
+    let over = |link, gateway| {
+        let mut route = snapshot.kernel.routes[0].clone();
+        route.destination = if gateway { "::/0".parse().unwrap() } else { "fe80::/64".parse().unwrap() };
+        (route.oif, route.gateway) = (Some(link), gateway.then_some(router));
+        route
+    };
+    kernel.routes.extend([over(index("eth1"), false), over(index("eth0"), false)]);
+    kernel.routes.extend([over(index("eth1"), true), over(index("eth0"), true)]);
+    assert_eq!(agent::link_to(router, &plan.before, &kernel), Some(index("eth0")));
+    // The route is still on the NIC, or there is none yet: it is asked over the bridge.
+    kernel.links.push(bridge);
+    assert_eq!(agent::link_to(router, &plan.after, &kernel), Some(virt_net::model::IfIndex(9_999)));
+    let gateway = "10.0.0.2".parse().unwrap();
+    assert_eq!(agent::link_to(gateway, &plan.before, &kernel), Some(index("eth0")));
+}

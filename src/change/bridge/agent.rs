@@ -7,28 +7,29 @@
 
 mod keep;
 mod launch;
+mod neighbour;
 mod told;
 
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use self::keep::{after_reboot, keep};
+use self::neighbour::answers;
 use self::told::Told;
 use super::files;
 use super::hands::Hands;
-use super::kernel::Kernel;
 use super::record::{Answer, Progress, Record, RecordError, Records};
 use super::{BridgePlan, Expect};
 #[cfg(debug_assertions)]
 use crate::change::apply::pause;
-use crate::model::{IfIndex, Timestamp};
+use crate::model::Timestamp;
 use crate::source::{netlink, now};
 
 pub use self::launch::{start, unit};
+pub use self::neighbour::link_to;
 
 /// The hidden subcommand that runs it.
 pub const COMMAND: &str = "bridge-agent";
@@ -192,7 +193,7 @@ async fn apply(records: &Records, record: &mut Record, told: &mut Told) -> Resul
     // A neighbour that does not answer now need not answer afterwards.
     let mut gateways = Vec::new();
     for gateway in &plan.gateways {
-        if answers(*gateway, ANSWER_BEFORE).await.is_ok() {
+        if answers(*gateway, &plan.before, ANSWER_BEFORE).await.is_ok() {
             gateways.push(*gateway);
         }
     }
@@ -229,7 +230,7 @@ async fn apply(records: &Records, record: &mut Record, told: &mut Told) -> Resul
     for gateway in gateways {
         let doing = format!("waiting for {gateway} to answer");
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
-        told.unless(answers(gateway, ANSWER)).await?;
+        told.unless(answers(gateway, &plan.after, ANSWER)).await?;
     }
     hands.wait().await;
     Ok(())
@@ -323,37 +324,4 @@ async fn seen(expect: &Expect, patience: Duration, mut tell: impl FnMut(&String)
             }
         }
     }
-}
-
-/// Waits until a neighbour has told its MAC over the link that the route to it takes now: a datagram to
-/// the discard port makes the kernel ask. What the kernel knew from before proves nothing, and is forgotten.
-async fn answers(neighbour: IpAddr, patience: Duration) -> Result<(), String> {
-    let deadline = Instant::now() + patience;
-    let kernel = Kernel::open().map_err(|error| error.to_string())?;
-    let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
-    if let Some(link) = facts.route_to(neighbour).and_then(|route| route.oif) {
-        kernel.forget(link, neighbour).await.map_err(|error| error.to_string())?;
-    }
-    while Instant::now() < deadline {
-        let any: std::net::SocketAddr = match neighbour {
-            IpAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
-            IpAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        if let Ok(socket) = std::net::UdpSocket::bind(any) {
-            // An unreachable port is an answer like any other.
-            let _ = socket.send_to(&[], (neighbour, 9));
-        }
-        tokio::time::sleep(POLL).await;
-        let facts = netlink::read_once().await.map_err(|error| error.to_string())?;
-        let over: Option<IfIndex> = facts.route_to(neighbour).and_then(|route| route.oif);
-        let known = facts.neighbours.iter().any(|seen| {
-            Some(seen.index) == over
-                && seen.address == neighbour
-                && !matches!(seen.state.as_str(), "failed" | "incomplete")
-        });
-        if known {
-            return Ok(());
-        }
-    }
-    Err(format!("{neighbour}, which answered before, does not answer any more"))
 }
