@@ -110,6 +110,36 @@ fn only_routes_of_the_main_table_give_metric_and_gateway() {
     assert!(written.contains("address1=10.0.0.88/16,10.0.0.2\n"), "{written}");
 }
 
+/// Without its default route the host may be out of reach: that is not the old state.
+#[test]
+fn the_old_state_is_not_seen_without_its_routes() {
+    let seen = |plan: &BridgePlan, change: &dyn Fn(&mut Route)| {
+        let mut kernel = (*host(facts()).kernel).clone();
+        let eth0 = kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().index;
+        let is_default = |route: &&mut Route| route.oif == Some(eth0) && route.gateway.is_some();
+        change(kernel.routes.iter_mut().find(is_default).unwrap());
+        plan.before.missing(&kernel)
+    };
+    let mut plan = create(&host(facts()), "br0", "eth0").unwrap();
+    let proven: Vec<String> = plan.after.routes.iter().map(|way| format!("{way} on {}", way.link)).collect();
+    assert_eq!(proven, ["default via 10.0.0.2 on br0"]);
+    assert_eq!(seen(&plan, &|_| {}), None);
+    let missing = Some("the route default via 10.0.0.2 is not on eth0".to_owned());
+    assert_eq!(seen(&plan, &|route| route.oif = None), missing);
+    assert_eq!(seen(&plan, &|route| route.table = 77), missing);
+    assert_eq!(seen(&plan, &|route| route.metric = 7), missing);
+    plan.before.leave_metrics();
+    assert_eq!(seen(&plan, &|route| route.metric = 7), None);
+    assert_eq!(seen(&plan, &|route| route.gateway = "10.0.0.3".parse().ok()), missing);
+    // Routers announce theirs in their own time.
+    let mut facts = facts();
+    let eth0 = facts.kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().index;
+    let routes = &mut Arc::make_mut(&mut facts.kernel).routes;
+    let default = routes.iter_mut().find(|route| route.oif == Some(eth0) && route.gateway.is_some()).unwrap();
+    "ra".clone_into(&mut default.protocol);
+    assert_eq!(create(&host(facts), "br0", "eth0").unwrap().before.routes, []);
+}
+
 #[test]
 fn a_bridge_that_somebody_else_made_is_left_to_its_maker() {
     let snapshot = host(facts());

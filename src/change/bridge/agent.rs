@@ -132,9 +132,10 @@ fn proofs(plan: &BridgePlan) -> Vec<String> {
             bridge.map(|bridge| format!("{port} forwards as a port of {bridge}"))
         });
     let addresses = plan.after.addresses.iter().map(|(link, address)| format!("{address} is on {link}"));
+    let routes = plan.after.routes.iter().map(|way| format!("the route {way} is on {}", way.link));
     let leases = plan.after.leased.iter().map(|link| format!("{link} has a lease"));
     let gateways = plan.gateways.iter().map(|gateway| format!("{gateway} answers"));
-    ports.chain(addresses).chain(leases).chain(gateways).collect()
+    ports.chain(addresses).chain(routes).chain(leases).chain(gateways).collect()
 }
 
 async fn answer(records: &Records, begun: Timestamp, deadline: Instant) -> Option<Answer> {

@@ -1,9 +1,12 @@
 //! PURE. What the kernel must show when a change of a bridge is done, or undone.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::model::kernel::Link;
+use crate::model::kernel::{Link, Route};
 use crate::model::{IfName, KernelFacts};
 
 /// What the kernel must show.
@@ -13,13 +16,82 @@ pub struct Expect {
     pub masters: Vec<(IfName, Option<IfName>)>,
     /// Links and the addresses on them.
     pub addresses: Vec<(IfName, IpNet)>,
+    /// Routes of the main table.
+    #[serde(default)]
+    pub routes: Vec<Way>,
     /// Links that must have an IPv4 address that a DHCP server lends.
     pub leased: Vec<IfName>,
     /// Links that must not be there.
     pub absent: Vec<IfName>,
 }
 
+/// A route of the main table that must be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// By this link.
+    pub link: IfName,
+    /// Where to.
+    pub to: IpNet,
+    /// The next hop, if not directly reachable.
+    pub gateway: Option<IpAddr>,
+    /// Its metric; `None` where an owner chooses it.
+    pub metric: Option<u32>,
+}
+
+impl Way {
+    fn is_there(&self, kernel: &KernelFacts) -> bool {
+        let index = kernel.links.iter().find(|link| link.name == self.link).map(|link| link.index);
+        index.is_some()
+            && kernel.routes.iter().any(|route| {
+                (route.oif, route.destination, route.gateway, route.table)
+                    == (index, self.to, self.gateway, Route::MAIN)
+                    && self.metric.is_none_or(|metric| metric == route.metric)
+            })
+    }
+}
+
+impl fmt::Display for Way {
+    /// As `ip route` prints it, but for the link.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.to.prefix_len(), self.to) {
+            (0, _) => f.write_str("default")?,
+            (_, to) => write!(f, "{to}")?,
+        }
+        self.gateway.map_or(Ok(()), |gateway| write!(f, " via {gateway}"))
+    }
+}
+
 impl Expect {
+    /// The addresses and routes that a link has. What the kernel makes follows the addresses, and what routers announce
+    /// comes in its own time.
+    #[must_use]
+    pub fn of(kernel: &KernelFacts, link: &Link) -> Self {
+        let addresses = kernel.addresses.iter().filter(|address| address.index == link.index);
+        let addresses = addresses.filter(|address| address.scope != "link");
+        let routes = kernel.routes.iter().filter(|route| route.oif == Some(link.index));
+        let routes = routes.filter(|route| {
+            route.table == Route::MAIN
+                && route.kind == "unicast"
+                && !matches!(route.protocol.as_str(), "kernel" | "ra")
+        });
+        let way = |route: &Route| Way {
+            link: link.name,
+            to: route.destination,
+            gateway: route.gateway,
+            metric: Some(route.metric),
+        };
+        Self {
+            addresses: addresses.map(|address| (link.name, address.address)).collect(),
+            routes: routes.map(way).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// An owner chooses the metrics of its routes anew.
+    pub fn leave_metrics(&mut self) {
+        self.routes.iter_mut().for_each(|way| way.metric = None);
+    }
+
     /// The first thing that is not as it must be, in words.
     #[must_use]
     pub fn missing(&self, kernel: &KernelFacts) -> Option<String> {
@@ -82,6 +154,10 @@ impl Expect {
                 (!there).then(|| format!("no DHCP server has lent {name} an address yet"))
             })
         };
-        master.or_else(address).or_else(lease)
+        let route = || {
+            let way = self.routes.iter().find(|way| !way.is_there(kernel));
+            way.map(|way| format!("the route {way} is not on {}", way.link))
+        };
+        master.or_else(address).or_else(lease).or_else(route)
     }
 }

@@ -77,8 +77,8 @@ impl Planner<'_> {
             Step::DeleteBridge { bridge },
             self.restore(link),
         ];
-        let (masters, before) = (vec![(port, Some(bridge))], self.addresses(link, port));
-        plan.after = Expect { masters, ..self.addresses(link, bridge) };
+        let (masters, before) = (vec![(port, Some(bridge))], self.as_now(link));
+        plan.after = Expect { masters, ..self.moved(link, bridge) };
         plan.before = Expect { masters: vec![(port, None)], absent: vec![bridge], ..before };
         plan.gateways = self.gateways(link);
 
@@ -93,6 +93,9 @@ impl Planner<'_> {
                 return self.refuse(reason, "change that first, or look at --persist");
             }
         };
+        if address != Addressing::Move {
+            plan.after.routes.clear();
+        }
         if setting.steps.is_empty() {
             self.renewed(link)?;
             self.hand_over_clients(&mut plan, port, bridge)?;
@@ -167,6 +170,7 @@ impl Planner<'_> {
             let last_resort = std::mem::replace(&mut plan.undo, setting.undo);
             plan.undo.push(Step::Settle);
             plan.undo.extend(last_resort);
+            plan.before.leave_metrics();
         }
         let Some(owner) = owner else {
             plan.owner = format!("nobody configures {port} at boot");

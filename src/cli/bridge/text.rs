@@ -32,6 +32,7 @@ pub(super) fn plan(plan: &BridgePlan, patience: Duration) -> String {
     lines.extend(
         plan.after.addresses.iter().map(|(link, address)| format!("  proof: {address} is on {link}")),
     );
+    lines.extend(plan.after.routes.iter().map(|way| format!("  proof: the route {way} is on {}", way.link)));
     lines.extend(
         plan.after.leased.iter().map(|link| format!("  proof: a DHCP server lends {link} an address")),
     );

@@ -56,8 +56,8 @@ impl Planner<'_> {
                 plan.undo =
                     vec![add, Step::Attach { port, bridge: name }, Step::Move { from: port, to: name }];
                 plan.after =
-                    Expect { masters: vec![(port, None)], absent: vec![name], ..self.addresses(link, port) };
-                plan.before = Expect { masters: vec![(port, Some(name))], ..self.addresses(link, name) };
+                    Expect { masters: vec![(port, None)], absent: vec![name], ..self.moved(link, port) };
+                plan.before = Expect { masters: vec![(port, Some(name))], ..self.as_now(link) };
                 plan.undo.push(self.restore(link));
             }
             _ => {
@@ -108,6 +108,7 @@ impl Planner<'_> {
             let kernel = std::mem::replace(&mut plan.undo, up.clone());
             plan.undo.push(Step::Settle);
             plan.undo.extend(kernel);
+            plan.before.leave_metrics();
         }
         if self.want.persist() == Lasting::No {
             plan.consequences.push(format!("{backend} makes it again at the next boot"));
@@ -255,8 +256,8 @@ impl Planner<'_> {
         plan.steps = vec![Step::Move { from: port, to: name }];
         plan.undo = vec![Step::Move { from: name, to: port }, self.restore(link)];
         let masters = vec![(port, Some(name)), (name, None)];
-        plan.after = Expect { masters: masters.clone(), ..self.addresses(link, name) };
-        plan.before = Expect { masters, ..self.addresses(link, port) };
+        plan.after = Expect { masters: masters.clone(), ..self.moved(link, name) };
+        plan.before = Expect { masters, ..self.as_now(link) };
         plan.gateways = self.gateways(link);
         plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
         self.renewed(link)?;

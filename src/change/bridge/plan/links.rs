@@ -107,10 +107,19 @@ impl Planner<'_> {
         of_link.filter(|address| address.scope != "link").map(|address| address.address).collect()
     }
 
-    /// The addresses of `link`, expected on `on`.
-    pub(super) fn addresses(&self, link: &Link, on: IfName) -> Expect {
-        let addresses = self.global_addresses(link).into_iter().map(|address| (on, address)).collect();
-        Expect { addresses, ..Expect::default() }
+    /// The addresses and default routes of `link`, expected on `on`. Other routes may be of no use there.
+    pub(super) fn moved(&self, link: &Link, on: IfName) -> Expect {
+        let mut expect = self.as_now(link);
+        expect.addresses.iter_mut().for_each(|(link, _)| *link = on);
+        expect.routes.retain(|way| way.to.prefix_len() == 0);
+        expect.routes.iter_mut().for_each(|way| way.link = on);
+        expect.leave_metrics();
+        expect
+    }
+
+    /// The addresses and routes of `link`, as they are.
+    pub(super) fn as_now(&self, link: &Link) -> Expect {
+        Expect::of(&self.snapshot.kernel, link)
     }
 
     /// Next hops over a link: those that answer before must answer afterwards too.
