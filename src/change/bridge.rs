@@ -22,6 +22,7 @@ pub mod expect;
 pub mod files;
 pub mod hands;
 pub mod kernel;
+pub mod neighbour;
 pub mod persist;
 pub mod picture;
 pub mod plan;
@@ -29,6 +30,7 @@ pub mod record;
 mod secrets;
 pub mod step;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -190,6 +192,27 @@ pub enum Lasting {
     By(Backend),
 }
 
+/// A next hop, and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its address; a link-local one is another neighbour on every link.
+    pub address: IpAddr,
+    /// By this link before the change.
+    pub before: IfName,
+    /// By this link afterwards.
+    pub after: IfName,
+}
+
+impl fmt::Display for Gateway {
+    /// As `ping` takes it afterwards.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => write!(f, "{address}%{}", self.after),
+            address => write!(f, "{address}"),
+        }
+    }
+}
+
 /// How the owner of a bridge takes it away, and brings it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -228,7 +251,7 @@ pub struct BridgePlan {
     /// What must be so when it was taken back.
     pub before: Expect,
     /// Neighbours that answered before and must answer afterwards.
-    pub gateways: Vec<IpAddr>,
+    pub gateways: Vec<Gateway>,
     /// The operator's own session goes over a link that changes.
     pub risk: Option<String>,
     /// How long connections over the NIC stall.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::hands::Hands;
 use virt_net::change::bridge::kernel::Kernel;
+use virt_net::change::bridge::neighbour;
 use virt_net::change::bridge::record::Records;
 use virt_net::change::bridge::{Addressing, BridgePlan, BridgeWant, Lasting, Step, Stp, plan};
 use virt_net::model::facts::HostFacts;
@@ -134,6 +135,27 @@ fn what_a_link_lost_comes_back_with_gateways_out_of_its_subnets() {
         run("ip address flush dev eth0; ip route flush dev eth0; ip -6 route del default");
         Kernel::open().unwrap().run(&undo[0]).await.unwrap();
         assert_same(&without_seconds(&state()), &before, "flushed and restored");
+    });
+}
+
+/// The same link-local address may be another router's, or nobody's, on the next link.
+#[test]
+#[ignore = "needs root: makes links in a network namespace of its own"]
+fn a_neighbour_answers_on_its_own_link_only() {
+    in_namespace(|| async {
+        run(
+            "for n in 0 1; do ip link add eth$n type veth peer name lan$n; ip link set eth$n up; ip link set lan$n up; done; \
+             ip address add 192.0.2.7/32 dev eth1; ip address add 203.0.113.1/32 dev lan1; \
+             ip -6 address add fe80::1/64 dev lan1 nodad; \
+             until ! ip -6 address show tentative | grep -q inet6; do sleep 0.1; done",
+        );
+        let asked = async |address: &str, link: &str| {
+            neighbour::answers(address.parse().unwrap(), link.parse().unwrap(), Duration::from_secs(1)).await
+        };
+        assert_eq!(asked("fe80::1", "eth1").await, Ok(()));
+        let silent = "fe80::1, which answered before, does not answer on eth0 any more";
+        assert_eq!(asked("fe80::1", "eth0").await, Err(silent.to_owned()));
+        assert!(asked("fe80::1", "eth7").await.unwrap_err().contains("no link eth7"));
     });
 }
 

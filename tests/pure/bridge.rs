@@ -14,7 +14,7 @@ use virt_net::change::bridge::evidence::Evidence;
 use virt_net::change::bridge::persist::{Owner, Text};
 use virt_net::change::bridge::record::{Answer, Progress, RecordError, Records};
 use virt_net::change::bridge::{
-    Addressing, Backend, BridgePlan, BridgeWant, FileChange, Lasting, Memory, Step, Stp, plan,
+    Addressing, Backend, BridgePlan, BridgeWant, FileChange, Gateway, Lasting, Memory, Step, Stp, plan,
 };
 use virt_net::model::facts::{Facts, Recording};
 use virt_net::model::kernel::{LinkKind, Route};
@@ -138,6 +138,28 @@ fn the_old_state_is_not_seen_without_its_routes() {
     let default = routes.iter_mut().find(|route| route.oif == Some(eth0) && route.gateway.is_some()).unwrap();
     "ra".clone_into(&mut default.protocol);
     assert_eq!(create(&host(facts), "br0", "eth0").unwrap().before.routes, []);
+}
+
+/// A router's link-local address says nothing without its link.
+#[test]
+fn a_gateway_is_asked_by_its_link() {
+    let mut facts = facts();
+    let eth0 = facts.kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().index;
+    let routes = &mut Arc::make_mut(&mut facts.kernel).routes;
+    let default = routes.iter_mut().find(|route| route.oif == Some(eth0) && route.gateway.is_some()).unwrap();
+    let announced =
+        Route { destination: "::/0".parse().unwrap(), gateway: "fe80::1".parse().ok(), ..default.clone() };
+    routes.push(announced);
+    let plan = create(&host(facts), "br0", "eth0").unwrap();
+    let gateway = |address: &str| Gateway {
+        address: address.parse().unwrap(),
+        before: name("eth0"),
+        after: name("br0"),
+    };
+    assert_eq!(plan.gateways, [gateway("10.0.0.2"), gateway("fe80::1")]);
+    let lines = by_hand::commands(&plan);
+    assert!(lines.iter().any(|line| line.starts_with("ping -c 1 fe80::1%br0 ")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("ping -c 1 10.0.0.2 ")), "{lines:#?}");
 }
 
 #[test]
@@ -535,30 +557,4 @@ fn each_change_has_a_unit_of_its_own_with_time_to_take_it_back() {
     assert_ne!(named(7), named(8));
     assert!(unit(7).contains(&"--property=TimeoutStopSec=600".to_owned()));
     assert!(unit(7).ends_with(&["bridge-agent", "--take-lock", "/var/lib/virt-net"].map(str::to_owned)));
-}
-
-/// Each link has a network of these addresses, and routers are often called `fe80::1` on all of them.
-#[test]
-fn a_router_with_a_link_local_address_is_asked_over_the_link_of_its_route() {
-    let snapshot = host(facts());
-    let plan = create(&snapshot, "br0", "eth0").unwrap();
-    let mut kernel = (*snapshot.kernel).clone();
-    let index = |wanted: &str| snapshot.link_named(name(wanted)).unwrap().index;
-    let mut bridge = snapshot.link_named(name("eth0")).unwrap().clone();
-    (bridge.name, bridge.index) = (name("br0"), virt_net::model::IfIndex(9_999));
-    let router = "fe80::1".parse().unwrap();
-    let over = |link, gateway| {
-        let mut route = snapshot.kernel.routes[0].clone();
-        route.destination = if gateway { "::/0".parse().unwrap() } else { "fe80::/64".parse().unwrap() };
-        (route.oif, route.gateway) = (Some(link), gateway.then_some(router));
-        route
-    };
-    kernel.routes.extend([over(index("eth1"), false), over(index("eth0"), false)]);
-    kernel.routes.extend([over(index("eth1"), true), over(index("eth0"), true)]);
-    assert_eq!(agent::link_to(router, &plan.before, &kernel), Some(index("eth0")));
-    // The route is still on the NIC, or there is none yet: it is asked over the bridge.
-    kernel.links.push(bridge);
-    assert_eq!(agent::link_to(router, &plan.after, &kernel), Some(virt_net::model::IfIndex(9_999)));
-    let gateway = "10.0.0.2".parse().unwrap();
-    assert_eq!(agent::link_to(gateway, &plan.before, &kernel), Some(index("eth0")));
 }

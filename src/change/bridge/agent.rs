@@ -7,7 +7,6 @@
 
 mod keep;
 mod launch;
-mod neighbour;
 mod told;
 
 use std::fs::File;
@@ -17,10 +16,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::keep::{after_reboot, keep};
-use self::neighbour::answers;
 use self::told::Told;
 use super::files;
 use super::hands::Hands;
+use super::neighbour::answers;
 use super::record::{Answer, Progress, Record, RecordError, Records};
 use super::{BridgePlan, Expect};
 #[cfg(debug_assertions)]
@@ -29,7 +28,6 @@ use crate::model::Timestamp;
 use crate::source::{netlink, now};
 
 pub use self::launch::{start, unit};
-pub use self::neighbour::link_to;
 
 /// The hidden subcommand that runs it.
 pub const COMMAND: &str = "bridge-agent";
@@ -194,7 +192,7 @@ async fn apply(records: &Records, record: &mut Record, told: &mut Told) -> Resul
     // A neighbour that does not answer now need not answer afterwards.
     let mut gateways = Vec::new();
     for gateway in &plan.gateways {
-        if answers(*gateway, &plan.before, ANSWER_BEFORE).await.is_ok() {
+        if answers(gateway.address, gateway.before, ANSWER_BEFORE).await.is_ok() {
             gateways.push(*gateway);
         }
     }
@@ -231,7 +229,7 @@ async fn apply(records: &Records, record: &mut Record, told: &mut Told) -> Resul
     for gateway in gateways {
         let doing = format!("waiting for {gateway} to answer");
         note(records, record, Progress::Applying { done, doing }).map_err(|error| error.to_string())?;
-        told.unless(answers(gateway, &plan.after, ANSWER)).await?;
+        told.unless(answers(gateway.address, gateway.after, ANSWER)).await?;
     }
     hands.wait().await;
     Ok(())

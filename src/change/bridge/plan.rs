@@ -80,7 +80,7 @@ impl Planner<'_> {
         let (masters, before) = (vec![(port, Some(bridge))], self.as_now(link));
         plan.after = Expect { masters, ..self.moved(link, bridge) };
         plan.before = Expect { masters: vec![(port, None)], absent: vec![bridge], ..before };
-        plan.gateways = self.gateways(link);
+        plan.gateways = self.gateways(link, bridge);
 
         let gateway = self.gateway_in(link, address);
         let owner = self.owner(port)?;
@@ -110,7 +110,7 @@ impl Planner<'_> {
             if let Some(risk) = &mut plan.risk {
                 risk.push_str(&format!(": log in to {} and confirm there", given.addr()));
             }
-            if gateway.is_none() && !self.gateways(link).is_empty() {
+            if gateway.is_none() && !plan.gateways.is_empty() {
                 plan.consequences.push(format!("the gateway is not in {}: no default route", given.trunc()));
             }
         }

@@ -66,7 +66,7 @@ impl Planner<'_> {
             }
         }
         plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
-        plan.gateways = self.gateways(link);
+        plan.gateways = self.gateways(link, bridge.ports.first().map_or(name, |port| port.name));
         if let [port] = bridge.ports.as_slice() {
             self.hand_over_clients(&mut plan, name, port.name)?;
         }
@@ -222,7 +222,7 @@ impl Planner<'_> {
         plan.undo = vec![Step::Attach { port, bridge: name }];
         plan.after.masters = vec![(port, None)];
         plan.before.masters = vec![(port, Some(name))];
-        plan.gateways = self.gateways(link);
+        plan.gateways = self.gateways(link, name);
         let Some(of_port) = self.snapshot.link_named(port) else { return self.gone(port) };
         self.write_down(&mut plan, of_port, PortWant::Remove)?;
         self.tell(&mut plan, link);
@@ -258,7 +258,7 @@ impl Planner<'_> {
         let masters = vec![(port, Some(name)), (name, None)];
         plan.after = Expect { masters: masters.clone(), ..self.moved(link, name) };
         plan.before = Expect { masters, ..self.as_now(link) };
-        plan.gateways = self.gateways(link);
+        plan.gateways = self.gateways(link, name);
         plan.picture = picture::of(self.snapshot, &plan.steps, Addressing::Move);
         self.renewed(link)?;
         self.hand_over_clients(&mut plan, port, name)?;

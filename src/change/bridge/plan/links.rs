@@ -1,10 +1,8 @@
 //! PURE. What may become a port, what a link has, and what comes of a change for the people on it.
 
-use std::net::IpAddr;
-
 use super::Planner;
 use crate::change::Refusal;
-use crate::change::bridge::{BridgePlan, Expect, Step};
+use crate::change::bridge::{BridgePlan, Expect, Gateway, Step};
 use crate::change::plan::Planning as _;
 use crate::model::IfName;
 use crate::model::kernel::{Link, LinkKind};
@@ -122,11 +120,13 @@ impl Planner<'_> {
         Expect::of(&self.snapshot.kernel, link)
     }
 
-    /// Next hops over a link: those that answer before must answer afterwards too.
-    pub(super) fn gateways(&self, link: &Link) -> Vec<IpAddr> {
+    /// Next hops over a link: those that answer before must answer over the other link afterwards.
+    pub(super) fn gateways(&self, link: &Link, after: IfName) -> Vec<Gateway> {
         let kernel = &self.snapshot.kernel;
         let routes = kernel.routes.iter().filter(|route| route.oif == Some(link.index));
-        let mut gateways: Vec<IpAddr> = routes.filter_map(|route| route.gateway).collect();
+        let addresses = routes.filter_map(|route| route.gateway);
+        let mut gateways: Vec<Gateway> =
+            addresses.map(|address| Gateway { address, before: link.name, after }).collect();
         gateways.sort();
         gateways.dedup();
         gateways
