@@ -1,11 +1,13 @@
 //! WRITES. A small change of the kernel's side, proven by reading it again; what was there before is put
 //! back when it is not so.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
+use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{BridgeStpState, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec};
@@ -15,6 +17,8 @@ use tokio::time::sleep;
 
 use super::Outcome;
 use super::network::{NetworkProgress, may_change_links};
+use crate::change::bridge::Expect;
+use crate::change::bridge::kernel::keep_others;
 use crate::change::host::{HostPlan, HostWant, LEAST_DELAY, SysctlKey, holds};
 use crate::change::plan::Refusal;
 use crate::model::kernel::{KernelFacts, Link, LinkKind};
@@ -36,6 +40,8 @@ enum Trouble {
     Missing(IfName),
     #[error("the kernel took it, but it is not so")]
     Unproven,
+    #[error("{0}")]
+    Gone(String),
 }
 
 /// What the kernel has before a change of it, for one who may make it.
@@ -135,15 +141,13 @@ impl Change {
             HostWant::RemoveAddresses { link, addresses } => {
                 let index = self.index(*link)?;
                 self.routes = self.routes_by(index).await?;
-                let dump = self.handle.address().get().set_link_index_filter(index.0).execute();
-                let mut all: Vec<AddressMessage> = dump.try_collect().await?;
-                all.retain(|address| {
-                    address.header.index == index.0
-                        && addresses.iter().any(|wanted| is_address(address, *wanted))
-                });
-                for address in all {
-                    self.handle.address().del(address.clone()).execute().await?;
-                    self.addresses.push(address);
+                self.addresses = self.addresses_of(index).await?;
+                keep_others(*link);
+                let is_wanted =
+                    |address: &&AddressMessage| addresses.iter().any(|wanted| is_address(address, *wanted));
+                for address in self.addresses.iter().filter(is_wanted) {
+                    let gone = self.handle.address().del(address.clone()).execute().await;
+                    unless(libc::EADDRNOTAVAIL, gone)?;
                 }
             }
             HostWant::RemoveDefault { link, gateway, metric } => {
@@ -182,17 +186,60 @@ impl Change {
             }
             HostWant::RemoveAddresses { .. } | HostWant::RemoveDefault { .. } => {}
         }
-        for address in std::mem::take(&mut self.addresses) {
-            let mut request =
-                self.handle.address().add(address.header.index, std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
-            *request.message_mut() = address;
-            request.execute().await?;
+        match want {
+            HostWant::RemoveAddresses { link, .. } | HostWant::RemoveDefault { link, .. } => {
+                self.put_back(*link).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The addresses of a link in their old order, and its routes; looked at again.
+    async fn put_back(&mut self, link: IfName) -> Result<(), Trouble> {
+        let old = Expect::of(&self.before, self.link(link)?);
+        let addresses = std::mem::take(&mut self.addresses);
+        for address in &addresses {
+            self.add_address(address.clone()).await?;
+        }
+        for first in addresses.iter().filter(|address| is_first(address)) {
+            self.step_back_for(first, addresses.len()).await?;
         }
         for mut route in std::mem::take(&mut self.routes) {
             route.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::CacheInfo(_)));
             self.handle.route().add(route).replace().execute().await?;
         }
+        match old.missing(&netlink::read_once().await?) {
+            Some(missing) => Err(Trouble::Gone(missing)),
+            None => Ok(()),
+        }
+    }
+
+    /// The first address of a subnet is the one that the host sends from: those that took its place go behind it.
+    async fn step_back_for(&self, first: &AddressMessage, others: usize) -> Result<(), Trouble> {
+        for _ in 0..others {
+            let now = self.addresses_of(IfIndex(first.header.index)).await?;
+            let own = subnet_of(first);
+            let in_place =
+                now.iter().find(|found| is_first(found) && own.is_some() && subnet_of(found) == own);
+            let Some(in_place) = in_place.filter(|found| local(found) != local(first)) else { break };
+            unless(libc::EADDRNOTAVAIL, self.handle.address().del(in_place.clone()).execute().await)?;
+            self.add_address(in_place.clone()).await?;
+        }
         Ok(())
+    }
+
+    async fn add_address(&self, address: AddressMessage) -> Result<(), Trouble> {
+        let mut request =
+            self.handle.address().add(address.header.index, std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+        *request.message_mut() = address;
+        unless(libc::EEXIST, request.execute().await)
+    }
+
+    async fn addresses_of(&self, index: IfIndex) -> Result<Vec<AddressMessage>, Trouble> {
+        let dump = self.handle.address().get().set_link_index_filter(index.0).execute();
+        let mut all: Vec<AddressMessage> = dump.try_collect().await?;
+        all.retain(|address| address.header.index == index.0);
+        Ok(all)
     }
 
     fn link(&self, name: IfName) -> Result<&Link, Trouble> {
@@ -248,8 +295,31 @@ fn write_sysctl(key: SysctlKey, value: u8) -> Result<(), Trouble> {
     std::fs::write(path, format!("{value}\n")).map_err(|error| Trouble::Sysctl { path, error })
 }
 
+/// The error, unless it only says that it is already so.
+fn unless(already: i32, result: Result<(), rtnetlink::Error>) -> Result<(), Trouble> {
+    match result {
+        Err(rtnetlink::Error::NetlinkError(message)) if message.raw_code() == -already => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn is_first(address: &AddressMessage) -> bool {
+    !address.header.flags.contains(AddressHeaderFlags::Secondary)
+}
+
+/// Of IPv4: only there the addresses of a subnet have an order.
+fn local(address: &AddressMessage) -> Option<IpAddr> {
+    address.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) if address.is_ipv4() => Some(*address),
+        _ => None,
+    })
+}
+
+fn subnet_of(address: &AddressMessage) -> Option<IpNet> {
+    IpNet::new(local(address)?, address.header.prefix_len).ok().map(|net| net.trunc())
+}
+
 fn is_address(message: &AddressMessage, wanted: ipnet::IpNet) -> bool {
-    use netlink_packet_route::address::AddressAttribute;
     let has = |attribute: &AddressAttribute| match attribute {
         AddressAttribute::Local(address) | AddressAttribute::Address(address) => *address == wanted.addr(),
         _ => false,

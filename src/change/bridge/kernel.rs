@@ -370,7 +370,7 @@ async fn existing(step: &Step, name: IfName) -> Result<u32, KernelError> {
 
 /// The first address of a subnet takes the later ones of the subnet along when it goes, unless the kernel is told
 /// that one of them takes its place (ip-sysctl.rst, `promote_secondaries`); systemd tells it so anyway.
-fn keep_others(link: IfName) {
+pub(in crate::change) fn keep_others(link: IfName) {
     // A link that is gone by now has no address to lose.
     let _ = std::fs::write(format!("/proc/sys/net/ipv4/conf/{link}/promote_secondaries"), "1");
 }
