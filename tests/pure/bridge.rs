@@ -147,10 +147,17 @@ fn a_gateway_is_asked_by_its_link() {
     let eth0 = facts.kernel.links.iter().find(|link| link.name == name("eth0")).unwrap().index;
     let routes = &mut Arc::make_mut(&mut facts.kernel).routes;
     let default = routes.iter_mut().find(|route| route.oif == Some(eth0) && route.gateway.is_some()).unwrap();
-    let announced =
-        Route { destination: "::/0".parse().unwrap(), gateway: "fe80::1".parse().ok(), ..default.clone() };
+    let protocol = "ra".to_owned();
+    let announced = Route {
+        protocol,
+        destination: "::/0".parse().unwrap(),
+        gateway: "fe80::1".parse().ok(),
+        ..default.clone()
+    };
     routes.push(announced);
     let plan = create(&host(facts), "br0", "eth0").unwrap();
+    let row = plan.picture.iter().find(|row| row.before == "default via fe80::1 dev eth0").unwrap();
+    assert_eq!(row.after, "as router fe80::1 announces on br0");
     let gateway = |address: &str| Gateway {
         address: address.parse().unwrap(),
         before: name("eth0"),
@@ -159,6 +166,7 @@ fn a_gateway_is_asked_by_its_link() {
     assert_eq!(plan.gateways, [gateway("10.0.0.2"), gateway("fe80::1")]);
     let lines = by_hand::commands(&plan);
     assert!(lines.iter().any(|line| line.starts_with("ping -c 1 fe80::1%br0 ")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("ip route add default via fe80::1")), "{lines:#?}");
     assert!(lines.iter().any(|line| line.starts_with("ping -c 1 10.0.0.2 ")), "{lines:#?}");
 }
 

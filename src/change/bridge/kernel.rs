@@ -3,23 +3,23 @@
 //! There is no transaction over several requests: every step leaves alone what is already so, so that
 //! the way back works from any point in the middle.
 
+mod routes;
+
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use ipnet::IpNet;
-use netlink_packet_route::AddressFamily;
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::BridgeStpState;
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteProtocol, RouteScope,
-    RouteType,
-};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec};
 use thiserror::Error;
 
 use super::{Step, Stp};
-use crate::model::kernel::Route;
+use crate::model::kernel::{Link, LinkKind, Route};
 use crate::model::{IfIndex, IfName};
 use crate::source::netlink;
 
@@ -113,7 +113,10 @@ impl Kernel {
                 done(step, &[], self.handle.link().set(message).execute().await)
             }
             Step::Move { from, to } => match index(*from).await? {
-                Some(from) => self.move_all(step, from, existing(step, *to).await?).await,
+                Some(index) => {
+                    hear_routers_as(*from, *to).await?;
+                    self.move_all(step, index, existing(step, *to).await?).await
+                }
                 None => Ok(()),
             },
             Step::AddAddress { link, address } => {
@@ -227,7 +230,7 @@ impl Kernel {
         let mut missing: Vec<&Route> = routes.iter().filter(|route| !same(route)).collect();
         missing.sort_by_key(|route| route.gateway.is_some());
         for route in missing {
-            let added = self.handle.route().add(message_of(route, index)).execute().await;
+            let added = self.handle.route().add(routes::message_of(route, index)).execute().await;
             done(step, &[libc::EEXIST], added)?;
         }
         Ok(())
@@ -271,13 +274,55 @@ impl Kernel {
             *request.message_mut() = moved_address(address, to);
             done(step, &[libc::EEXIST], request.execute().await)?;
         }
+        let (reserves, routes): (Vec<_>, Vec<_>) =
+            routes.iter().cloned().partition(|route| routes::is_reserve(route, &routes));
         for route in routes {
-            let moved = moved_route(route, from, to);
-            done(step, &[], self.handle.route().add(moved).replace().execute().await)?;
+            self.move_route(step, route, from, to).await?;
+        }
+        for route in reserves {
+            let gone = [libc::ESRCH, libc::ENODEV];
+            done(step, &gone, self.handle.route().del(route).execute().await)?;
         }
         for address in addresses {
             let gone = [libc::EADDRNOTAVAIL, libc::ENODEV];
             done(step, &gone, self.handle.address().del(address).execute().await)?;
+        }
+        Ok(())
+    }
+
+    /// IPv4 has one route for a destination and a metric, which is replaced. IPv6 may have others by other links: the
+    /// old one is removed when the new one is there.
+    async fn move_route(
+        &self,
+        step: &Step,
+        route: RouteMessage,
+        from: u32,
+        to: u32,
+    ) -> Result<(), KernelError> {
+        let is_one_of_many = |attribute: &RouteAttribute| matches!(attribute, RouteAttribute::MultiPath(_));
+        if route.header.address_family == AddressFamily::Inet || route.attributes.iter().any(is_one_of_many) {
+            let moved = routes::moved(route, from, to);
+            return done(step, &[], self.handle.route().add(moved).replace().execute().await);
+        }
+        // One that has run out by now is left to its end.
+        if routes::seconds_left(&route) != Some(0) {
+            let moved = routes::moved(route.clone(), from, to);
+            done(step, &[libc::EEXIST], self.add_beside(moved).await)?;
+        }
+        done(step, &[libc::ESRCH, libc::ENODEV], self.handle.route().del(route).execute().await)
+    }
+
+    /// Adds a route whatever others there are for the same destination.
+    async fn add_beside(&self, route: RouteMessage) -> Result<(), rtnetlink::Error> {
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewRoute(route));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+        let mut answers = self.handle.clone().request(request)?;
+        while let Some(answer) = answers.next().await {
+            if let NetlinkPayload::Error(error) = answer.payload
+                && error.code.is_some()
+            {
+                return Err(rtnetlink::Error::NetlinkError(error));
+            }
         }
         Ok(())
     }
@@ -302,49 +347,12 @@ impl Kernel {
             message.header.address_family = family;
             let part: Vec<RouteMessage> =
                 read(step, self.handle.route().get(message).execute().try_collect().await)?;
-            all.extend(part.into_iter().filter(|route| is_movable(route, index)));
+            all.extend(part.into_iter().filter(|route| routes::is_movable(route, index)));
         }
         // Routes without a gateway first: the others' gateways are reached by them.
         all.sort_by_key(|route| route.attributes.iter().any(|a| matches!(a, RouteAttribute::Gateway(_))));
         Ok(all)
     }
-}
-
-/// A route of the model as the kernel takes it.
-fn message_of(route: &Route, index: u32) -> RouteMessage {
-    let address = |address: IpAddr| match address {
-        IpAddr::V4(address) => RouteAddress::Inet(address),
-        IpAddr::V6(address) => RouteAddress::Inet6(address),
-    };
-    let mut message = RouteMessage::default();
-    message.header.address_family =
-        if route.destination.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    message.header.kind = RouteType::Unicast;
-    if route.onlink {
-        message.header.flags = RouteFlags::Onlink;
-    }
-    message.header.protocol = match route.protocol.as_str() {
-        "static" => RouteProtocol::Static,
-        "dhcp" => RouteProtocol::Dhcp,
-        "ra" => RouteProtocol::Ra,
-        _ => RouteProtocol::Boot,
-    };
-    message.header.scope = match (route.gateway, route.destination.addr()) {
-        (None, IpAddr::V4(_)) => RouteScope::Link,
-        _ => RouteScope::Universe,
-    };
-    message.header.destination_prefix_length = route.destination.prefix_len();
-    message.attributes.push(RouteAttribute::Table(route.table));
-    message.attributes.push(RouteAttribute::Oif(index));
-    if route.destination.prefix_len() > 0 {
-        message.attributes.push(RouteAttribute::Destination(address(route.destination.addr())));
-    }
-    message.attributes.extend(route.gateway.map(|gateway| RouteAttribute::Gateway(address(gateway))));
-    message.attributes.extend(route.prefsrc.map(|source| RouteAttribute::PrefSource(address(source))));
-    if route.metric > 0 {
-        message.attributes.push(RouteAttribute::Priority(route.metric));
-    }
-    message
 }
 
 fn read<T>(step: &Step, result: Result<T, rtnetlink::Error>) -> Result<T, KernelError> {
@@ -375,46 +383,23 @@ pub(in crate::change) fn keep_others(link: IfName) {
     let _ = std::fs::write(format!("/proc/sys/net/ipv4/conf/{link}/promote_secondaries"), "1");
 }
 
+/// A bridge listens to routers as the NIC did whose addresses it takes over: a host that forwards hears them only where
+/// it was told to (ip-sysctl.rst, `accept_ra`), and a new bridge was not.
+async fn hear_routers_as(from: IfName, to: IfName) -> Result<(), KernelError> {
+    let facts = netlink::read_once().await?;
+    let is_bridge = |link: &Link| link.name == to && matches!(link.kind, LinkKind::Bridge(_));
+    if facts.links.iter().any(is_bridge) {
+        let path = |link: IfName| format!("/proc/sys/net/ipv6/conf/{link}/accept_ra");
+        // A kernel without IPv6 has no such file.
+        let _ = std::fs::read(path(from)).and_then(|value| std::fs::write(path(to), value));
+    }
+    Ok(())
+}
+
 /// The same address on another link; its label names the old link and is left out.
 fn moved_address(address: &AddressMessage, to: u32) -> AddressMessage {
     let mut moved = address.clone();
     moved.header.index = to;
     moved.attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Label(_)));
     moved
-}
-
-fn is_movable(route: &RouteMessage, index: u32) -> bool {
-    let over = route.attributes.iter().any(|attribute| match attribute {
-        RouteAttribute::Oif(oif) => *oif == index,
-        RouteAttribute::MultiPath(hops) => hops.iter().any(|hop| hop.interface_index == index),
-        _ => false,
-    });
-    over && route.header.kind == RouteType::Unicast && !is_link_local(route)
-}
-
-/// Every link makes `fe80::/64` itself.
-fn is_link_local(route: &RouteMessage) -> bool {
-    let local = |attribute: &RouteAttribute| matches!(attribute, RouteAttribute::Destination(RouteAddress::Inet6(to)) if to.is_unicast_link_local());
-    route.header.protocol == RouteProtocol::Kernel && route.attributes.iter().any(local)
-}
-
-/// The same route over another link; what the kernel only reports (cache data, most flags) is left out.
-fn moved_route(mut route: RouteMessage, from: u32, to: u32) -> RouteMessage {
-    route.header.flags &= RouteFlags::Onlink;
-    route.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::CacheInfo(_)));
-    for attribute in &mut route.attributes {
-        match attribute {
-            RouteAttribute::Oif(oif) if *oif == from => *oif = to,
-            RouteAttribute::MultiPath(hops) => {
-                for hop in hops.iter_mut() {
-                    hop.flags &= RouteNextHopFlags::Onlink;
-                    if hop.interface_index == from {
-                        hop.interface_index = to;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    route
 }

@@ -89,7 +89,12 @@ fn moved(snapshot: &Snapshot, from: IfName, to: IfName, address: Addressing) -> 
         Addressing::Static(new) => rows.push(row("address", String::new(), format!("{new} on {to}"))),
     }
     for route in routes(snapshot, link) {
-        rows.push(row("route", route.words(from), route.words(to)));
+        // The kernel makes those of routers itself, as it hears them.
+        let after = match (route.protocol.as_str(), route.gateway) {
+            ("ra", Some(router)) => format!("as router {router} announces on {to}"),
+            _ => route.words(to),
+        };
+        rows.push(row("route", route.words(from), after));
     }
     rows
 }
