@@ -29,19 +29,11 @@ impl Job {
         match self {
             Self::Nic(plan) => of_nic(plan),
             Self::Many(many) => of_many(many),
-            Self::Power(plan) => Preview {
-                consequences: plan.consequences.clone(),
-                commands: plan.commands.clone(),
-                ..Preview::default()
-            },
+            Self::Power(plan) => plain(&plan.consequences, &plan.commands),
             Self::Network(plan) => of_network(plan),
             Self::Bridge(job) => of_bridge(job),
             Self::Shim(job) => of_shim(job),
-            Self::Host(plan) => Preview {
-                consequences: plan.consequences.clone(),
-                commands: plan.commands.clone(),
-                ..Preview::default()
-            },
+            Self::Host(plan) => plain(&plan.consequences, &plan.commands),
             Self::Guest(plan) => Preview {
                 risks: plan.risks.clone(),
                 consequences: plan.consequences.clone(),
@@ -51,6 +43,10 @@ impl Job {
             },
         }
     }
+}
+
+fn plain(consequences: &[String], commands: &[String]) -> Preview {
+    Preview { consequences: consequences.to_vec(), commands: commands.to_vec(), ..Preview::default() }
 }
 
 fn of_nic(plan: &Plan) -> Preview {
