@@ -176,6 +176,9 @@ pub struct BridgeInfo {
     pub nf_call_ip6tables: bool,
     /// The same for arptables.
     pub nf_call_arptables: bool,
+    /// What else is set otherwise than the kernel does it by itself, as `ip link` says it: it is lost with the bridge.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other: Vec<String>,
 }
 
 /// A bridge port's settings (`IFLA_INFO_SLAVE_DATA`).
@@ -193,6 +196,10 @@ pub struct PortInfo {
     pub hairpin: bool,
     /// Learns MAC addresses.
     pub learning: bool,
+    /// What else is set otherwise than the kernel does it by itself, as `bridge link` says it: it is lost when the port
+    /// leaves its bridge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other: Vec<String>,
 }
 
 /// `BR_STATE_*`.

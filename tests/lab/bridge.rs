@@ -315,9 +315,28 @@ fn the_bridge_takes_over_all_that_the_nic_had() {
         assert!(text.contains("10.0.0.8/16 brd") || text.contains("10.0.0.8/16 scope"), "{text}");
         assert!(!text.lines().any(|line| line.contains(" via ") && line.contains("dev eth0")), "{text}");
         assert!(routes(&text) >= 4, "{text}");
-        // And the bridge is deleted again as any other one.
+        // And the bridge is deleted again as any other one, with a way back that knows its port's settings.
+        run("bridge link set dev eth0 isolated on hairpin on learning off cost 7 priority 9");
+        let as_bridge = without_seconds(&state());
+        let snapshot = self::snapshot().await;
         let want = BridgeWant::Delete { bridge: "br0".parse().unwrap(), persist: Lasting::No };
         let delete = plan::plan(&snapshot, &looked(), &want).unwrap();
+        for step in delete.steps.iter().chain(&delete.undo) {
+            kernel.run(step).await.unwrap();
+        }
+        let indices = |lines: Vec<String>| -> Vec<String> {
+            lines
+                .iter()
+                .map(|line| line.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned())
+                .collect()
+        };
+        assert_same(&indices(without_seconds(&state())), &indices(as_bridge), "deleted and taken back");
+        run("ip link set br0 type bridge mcast_snooping 0; bridge link set dev eth0 flood off");
+        let refused = plan::plan(&*self::snapshot().await, &looked(), &want).unwrap_err();
+        assert_eq!(refused.reason, "the way back would lose settings of it: mcast_snooping off");
+        run("ip link set br0 type bridge mcast_snooping 1");
+        let refused = plan::plan(&*self::snapshot().await, &looked(), &want).unwrap_err();
+        assert_eq!(refused.reason, "the way back would lose settings of port eth0: flood off");
         for step in &delete.steps {
             kernel.run(step).await.unwrap();
         }

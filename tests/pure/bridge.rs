@@ -17,7 +17,7 @@ use virt_net::change::bridge::{
     Addressing, Backend, BridgePlan, BridgeWant, FileChange, Gateway, Lasting, Memory, Step, Stp, plan,
 };
 use virt_net::model::facts::{Facts, Recording};
-use virt_net::model::kernel::{LinkKind, Route};
+use virt_net::model::kernel::{BridgeInfo, LinkKind, PortInfo, Route};
 use virt_net::model::rates::History;
 use virt_net::model::{IfName, MacvtapMode, Snapshot, Timestamp, topology};
 
@@ -428,6 +428,42 @@ fn a_bridge_in_use_is_not_deleted() {
     };
     assert_eq!(reason(delete("virbr0")), "network default uses it");
     assert_eq!(reason(delete("eth0")), "eth0 is no bridge");
+}
+
+/// What the way back could not restore is not taken away.
+#[test]
+fn settings_that_the_way_back_would_lose_are_a_reason_against() {
+    let remove = |change: &dyn Fn(&mut BridgeInfo, &mut PortInfo)| {
+        let mut facts = facts();
+        let kernel = Arc::make_mut(&mut facts.kernel);
+        let (mut info, mut port) = (BridgeInfo::default(), None);
+        for link in &mut kernel.links {
+            match &mut link.kind {
+                LinkKind::Bridge(own) if link.name == name("virbr1") => info = own.clone(),
+                _ if link.name == name("eth1") => port = link.port.clone(),
+                _ => {}
+            }
+        }
+        let mut port = port.unwrap();
+        change(&mut info, &mut port);
+        for link in &mut kernel.links {
+            match &mut link.kind {
+                LinkKind::Bridge(own) if link.name == name("virbr1") => *own = info.clone(),
+                _ if link.name == name("eth1") => link.port = Some(port.clone()),
+                _ => {}
+            }
+        }
+        let want =
+            BridgeWant::RemovePort { bridge: name("virbr1"), port: name("eth1"), persist: Lasting::Auto };
+        plan::plan(&host(facts), &Evidence::default(), &want)
+    };
+    let plan = remove(&|_, port| port.isolated = true).unwrap();
+    let Some(Step::SetPort { port, like }) = plan.undo.last() else { panic!("{:?}", plan.undo) };
+    assert!(*port == name("eth1") && like.isolated);
+    let filtered = reason(remove(&|info, _| info.vlan_filtering = true));
+    assert_eq!(filtered, "virbr1 filters VLANs, and the way back would lose those of its ports");
+    let guarded = reason(remove(&|_, port| port.other = vec!["guard on".to_owned()]));
+    assert_eq!(guarded, "the way back would lose settings of port eth1: guard on");
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn of_step(plan: &BridgePlan, step: &Step) -> Vec<String> {
         Step::Put { file: change } => vec![file(change)],
         Step::DropOthers { .. }
         | Step::Restore { .. }
+        | Step::SetPort { .. }
         | Step::PutBack { .. }
         | Step::StopClient { .. }
         | Step::Checkpoint

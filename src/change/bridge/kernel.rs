@@ -11,15 +11,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
-use netlink_packet_route::link::BridgeStpState;
+use netlink_packet_route::link::{BridgeStpState, InfoBridgePort};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{Handle, LinkBridge, LinkUnspec};
+use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec};
 use thiserror::Error;
 
 use super::{Step, Stp};
-use crate::model::kernel::{Link, LinkKind, Route};
+use crate::model::kernel::{Link, LinkKind, PortInfo, Route};
 use crate::model::{IfIndex, IfName};
 use crate::source::netlink;
 
@@ -108,6 +108,7 @@ impl Kernel {
                 let message = LinkUnspec::new_with_index(port).controller(bridge).up().build();
                 done(step, &[], self.handle.link().set(message).execute().await)
             }
+            Step::SetPort { port, like } => self.set_port(step, *port, like).await,
             Step::Detach { port } => {
                 let message = LinkUnspec::new_with_index(existing(step, *port).await?).nocontroller().build();
                 done(step, &[], self.handle.link().set(message).execute().await)
@@ -140,6 +141,27 @@ impl Kernel {
             // The rest is not the kernel's.
             _ => Ok(()),
         }
+    }
+
+    /// What is so already is not set: a cost that somebody has set no longer follows the speed of the link.
+    async fn set_port(&self, step: &Step, port: IfName, like: &PortInfo) -> Result<(), KernelError> {
+        let facts = netlink::read_once().await?;
+        let link = facts.links.iter().find(|link| link.name == port);
+        let Some((link, now)) = link.and_then(|link| Some((link, link.port.as_ref()?))) else {
+            return Ok(());
+        };
+        let settings = [
+            (now.cost != like.cost).then_some(InfoBridgePort::Cost(like.cost)),
+            (now.priority != like.priority).then_some(InfoBridgePort::Priority(like.priority)),
+            (now.isolated != like.isolated).then_some(InfoBridgePort::Isolated(like.isolated)),
+            (now.hairpin != like.hairpin).then_some(InfoBridgePort::HairpinMode(like.hairpin)),
+            (now.learning != like.learning).then_some(InfoBridgePort::Learning(like.learning)),
+        ];
+        for setting in settings.into_iter().flatten() {
+            let message = LinkBridgePort::new(link.index.0).append_info_data(setting).build();
+            done(step, &[], self.handle.link().set_port(message).execute().await)?;
+        }
+        Ok(())
     }
 
     async fn drop_others(&self, step: &Step, index: u32, keep: &[IpNet]) -> Result<(), KernelError> {

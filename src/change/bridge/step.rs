@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Families;
 use super::secrets;
-use crate::model::kernel::Route;
+use crate::model::kernel::{PortInfo, Route};
 use crate::model::{IfName, Mac};
 
 /// Spanning tree of a bridge.
@@ -109,6 +109,13 @@ pub enum Step {
         /// The link.
         port: IfName,
     },
+    /// A port gets the settings that it had: cost, priority, isolated, hairpin, learning.
+    SetPort {
+        /// The port.
+        port: IfName,
+        /// How it was.
+        like: PortInfo,
+    },
     /// Moves all addresses and routes of a link to another one, with their lifetimes and metrics.
     Move {
         /// Where they are.
@@ -206,6 +213,7 @@ impl Step {
             }
             Self::DeleteBridge { bridge } => format!("delete bridge {bridge}"),
             Self::Attach { port, bridge } => format!("make {port} a port of {bridge}"),
+            Self::SetPort { port, .. } => format!("give {port} its settings as a port"),
             Self::Detach { port } => format!("take {port} out of its bridge"),
             Self::Move { from, to } => format!("move the addresses and routes of {from} to {to}"),
             Self::AddAddress { link, address } => format!("add {address} to {link}"),

@@ -2,6 +2,8 @@
 //! kernel's own default; nothing is guessed. An attribute that does not decode is passed over, so that
 //! one odd link never hides another.
 
+mod bridge;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -9,9 +11,8 @@ use netlink_packet_core::{Nla as _, NlaBuffer, NlasIterator, Parseable as _, Par
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressHeader, AddressHeaderFlags, AddressScope};
 use netlink_packet_route::link::{
-    BridgeId, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
-    InfoMacVtap, InfoPortData, InfoTun, InfoVlan, LinkAttribute, LinkFlags, LinkHeader, LinkInfo,
-    MacVlanMode, State,
+    InfoData, InfoKind, InfoMacVlan, InfoMacVtap, InfoPortData, InfoTun, InfoVlan, LinkAttribute, LinkFlags,
+    LinkHeader, LinkInfo, MacVlanMode, State,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -24,9 +25,7 @@ use netlink_packet_route::route::{
 use super::raw::{RawFacts, messages};
 use crate::model::guest::MacvtapMode;
 use crate::model::ids::{IfIndex, IfName, Mac};
-use crate::model::kernel::{
-    Address, BridgeInfo, FdbEntry, KernelFacts, Link, LinkKind, Neighbour, PortInfo, PortState, Route,
-};
+use crate::model::kernel::{Address, BridgeInfo, FdbEntry, KernelFacts, Link, LinkKind, Neighbour, Route};
 
 /// All that a dump says, in an order that does not depend on the kernel's hash tables.
 pub(super) fn facts(raw: &RawFacts) -> KernelFacts {
@@ -113,14 +112,14 @@ fn link_info(link: &mut Link, infos: &[LinkInfo]) {
         link.kind = link_kind(kind, data);
     }
     link.port = infos.iter().find_map(|info| match info {
-        LinkInfo::PortData(InfoPortData::BridgePort(data)) => Some(port_info(data)),
+        LinkInfo::PortData(InfoPortData::BridgePort(data)) => Some(bridge::port(data)),
         _ => None,
     });
 }
 
 fn link_kind(kind: &InfoKind, data: Option<&InfoData>) -> LinkKind {
     match (kind, data) {
-        (InfoKind::Bridge, Some(InfoData::Bridge(data))) => LinkKind::Bridge(bridge_info(data)),
+        (InfoKind::Bridge, Some(InfoData::Bridge(data))) => LinkKind::Bridge(bridge::info(data)),
         (InfoKind::Bridge, _) => LinkKind::Bridge(BridgeInfo::default()),
         (InfoKind::Tun, Some(InfoData::Tun(data))) if !is_tap(data) => LinkKind::Tun,
         (InfoKind::Tun, _) => LinkKind::Tap,
@@ -175,64 +174,6 @@ fn macvtap_mode(data: Option<&InfoData>) -> MacvtapMode {
         Some(MacVlanMode::Passthrough) => MacvtapMode::Passthrough,
         // The kernel's own default (`macvlan_common_newlink`).
         _ => MacvtapMode::Vepa,
-    }
-}
-
-fn bridge_info(data: &[InfoBridge]) -> BridgeInfo {
-    let mut bridge = BridgeInfo::default();
-    for info in data {
-        match info {
-            InfoBridge::StpState(state) => bridge.stp = *state != BridgeStpState::Disabled,
-            InfoBridge::ForwardDelay(delay) => bridge.forward_delay = *delay,
-            InfoBridge::BridgeId(id) => bridge.bridge_id = bridge_id(id),
-            InfoBridge::AgeingTime(time) => bridge.ageing_time = *time,
-            InfoBridge::VlanFiltering(on) => bridge.vlan_filtering = *on,
-            InfoBridge::NfCallIpTables(on) => bridge.nf_call_iptables = *on,
-            InfoBridge::NfCallIp6Tables(on) => bridge.nf_call_ip6tables = *on,
-            InfoBridge::NfCallArpTables(on) => bridge.nf_call_arptables = *on,
-            _ => {}
-        }
-    }
-    bridge
-}
-
-/// As `brctl show` prints it: `8000.525400ef6aec`.
-#[expect(clippy::many_single_char_names, reason = "six bytes of an address")]
-fn bridge_id(id: &BridgeId) -> String {
-    let [a, b, c, d, e, f] = id.address;
-    format!("{:04x}.{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}", id.priority)
-}
-
-fn port_info(data: &[InfoBridgePort]) -> PortInfo {
-    let mut port = PortInfo {
-        state: PortState::Disabled,
-        cost: 0,
-        priority: 0,
-        isolated: false,
-        hairpin: false,
-        learning: true,
-    };
-    for info in data {
-        match info {
-            InfoBridgePort::State(state) => port.state = port_state(*state),
-            InfoBridgePort::Cost(cost) => port.cost = *cost,
-            InfoBridgePort::Priority(priority) => port.priority = *priority,
-            InfoBridgePort::Isolated(on) => port.isolated = *on,
-            InfoBridgePort::HairpinMode(on) => port.hairpin = *on,
-            InfoBridgePort::Learning(on) => port.learning = *on,
-            _ => {}
-        }
-    }
-    port
-}
-
-fn port_state(state: BridgePortState) -> PortState {
-    match state {
-        BridgePortState::Listening => PortState::Listening,
-        BridgePortState::Learning => PortState::Learning,
-        BridgePortState::Forwarding => PortState::Forwarding,
-        BridgePortState::Blocking => PortState::Blocking,
-        _ => PortState::Disabled,
     }
 }
 

@@ -35,6 +35,13 @@ impl Planner<'_> {
             };
             return self.refuse(format!("{owner} is plugged into it ({})", port.name), hint);
         }
+        self.vlans_stay(bridge, &format!("ip link del {name}"))?;
+        if !bridge.info.other.is_empty() {
+            return self.refuse(
+                format!("the way back would lose settings of it: {}", bridge.info.other.join(", ")),
+                format!("set them back first, or delete it by hand: ip link del {name}"),
+            );
+        }
         let add = Step::AddBridge { bridge: name, mac: bridge.mac, mtu: link.mtu, stp: stp_of(bridge) };
         let mut plan = self.empty();
         match bridge.ports.as_slice() {
@@ -53,8 +60,9 @@ impl Planner<'_> {
                     Step::Detach { port },
                     Step::DeleteBridge { bridge: name },
                 ];
-                plan.undo =
-                    vec![add, Step::Attach { port, bridge: name }, Step::Move { from: port, to: name }];
+                plan.undo = vec![add, Step::Attach { port, bridge: name }];
+                plan.undo.extend(self.as_port(port)?);
+                plan.undo.push(Step::Move { from: port, to: name });
                 plan.after =
                     Expect { masters: vec![(port, None)], absent: vec![name], ..self.moved(link, port) };
                 plan.before = Expect { masters: vec![(port, Some(name))], ..self.as_now(link) };
@@ -78,6 +86,30 @@ impl Planner<'_> {
         plan.stall = stall(&plan, Stp::Off);
         self.tell(&mut plan, link);
         Ok(plan)
+    }
+
+    /// A port that leaves loses its VLANs, and nobody here could give them back.
+    fn vlans_stay(&self, bridge: &Bridge, by_hand: &str) -> Result<(), Refusal> {
+        if !bridge.info.vlan_filtering {
+            return Ok(());
+        }
+        self.refuse(
+            format!("{} filters VLANs, and the way back would lose those of its ports", bridge.name),
+            format!("note them (bridge vlan), and do it by hand: {by_hand}"),
+        )
+    }
+
+    /// Gives a port the settings that it has now.
+    fn as_port(&self, port: IfName) -> Result<Option<Step>, Refusal> {
+        let link = self.snapshot.link_named(port);
+        let Some(like) = link.and_then(|link| link.port.clone()) else { return Ok(None) };
+        if like.other.is_empty() {
+            return Ok(Some(Step::SetPort { port, like }));
+        }
+        self.refuse(
+            format!("the way back would lose settings of port {port}: {}", like.other.join(", ")),
+            format!("set them back first (bridge link set dev {port} …), or do it by hand: ip link set {port} nomaster"),
+        )
     }
 
     /// The files of a bridge become what they were before virt-net made it.
@@ -217,9 +249,11 @@ impl Planner<'_> {
                 .refuse(format!("it is the NIC of {guest}"), "plug it elsewhere instead: virt-net switch");
         }
         let Some(link) = self.snapshot.link(bridge.index) else { return self.gone(name) };
+        self.vlans_stay(bridge, &format!("ip link set {port} nomaster"))?;
         let mut plan = self.empty();
         plan.steps = vec![Step::Detach { port }];
         plan.undo = vec![Step::Attach { port, bridge: name }];
+        plan.undo.extend(self.as_port(port)?);
         plan.after.masters = vec![(port, None)];
         plan.before.masters = vec![(port, Some(name))];
         plan.gateways = self.gateways(link, name);
