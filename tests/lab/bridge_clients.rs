@@ -4,9 +4,11 @@
 use crate::bridge_owners::{self, IFUPDOWN};
 use crate::lab::Lab;
 
-/// Goes into the background as a client does, and keeps what it was started with.
+/// Goes into the background as a client does, and keeps what it was started with. The first one has a lease.
 const CLIENT: &str = "cp /bin/bash /usr/sbin/dhclient; printf '(while :; do sleep 1; done) & exit 0\\n' >/etc/client; \
-    for family in -4 -6; do /usr/sbin/dhclient /etc/client $family eth0 </dev/null >/dev/null 2>&1; done";
+    mkdir -p /var/lib/dhcp; \
+    printf 'default-duid \"abc\";\\nlease { interface \"eth0\"; fixed-address 10.0.0.8; }\\n' >/var/lib/dhcp/dhclient.eth0.leases; \
+    for family in -4 -6; do /usr/sbin/dhclient /etc/client $family -lf /var/lib/dhcp/dhclient.eth0.leases eth0 </dev/null >/dev/null 2>&1; done";
 /// Calls itself a client, and marks who runs it; the second one is of a file that nobody can read, so that
 /// its files in `/proc` show as root's.
 const STRANGERS: &str = "mkdir -p /tmp/evil/b; cp /bin/bash /tmp/evil/dhclient; cp /bin/bash /tmp/evil/b/dhclient; \
@@ -53,12 +55,20 @@ fn clients_of_root_go_along_and_nobody_elses_program_is_run() {
     lab.run("kvm1", "kill -9 $(pidof dhclient)");
 
     lab.run("kvm1", CLIENT);
-    let on =
-        |link: &str| ["-4", "-6"].map(|family| format!("0 /usr/sbin/dhclient /etc/client {family} {link}"));
+    let on = |link: &str| {
+        ["-4", "-6"].map(|family| {
+            format!(
+                "0 /usr/sbin/dhclient /etc/client {family} -lf /var/lib/dhcp/dhclient.{link}.leases {link}"
+            )
+        })
+    };
     assert_eq!(processes(&lab, "/dhclient"), on("eth0"));
     let text = lab.run("kvm1", CREATE);
     assert!(text.contains("let the DHCPv6 client of eth0 run on br7"), "{text}");
     assert_eq!(processes(&lab, "/dhclient"), on("br7"));
+    // It is the same client to the server.
+    let lease = lab.run("kvm1", "cat /var/lib/dhcp/dhclient.br7.leases");
+    assert_eq!(lease, "default-duid \"abc\";\nlease { interface \"br7\"; fixed-address 10.0.0.8; }\n");
     lab.run("kvm1", "virt-net rollback");
     assert_eq!(processes(&lab, "/dhclient"), on("eth0"));
 

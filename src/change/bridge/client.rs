@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use tokio::time::Instant;
 
+use super::persist::renamed;
 use crate::model::IfName;
 use crate::source::process;
 
@@ -142,6 +143,7 @@ pub async fn hand_over(from: IfName, to: IfName, program: &Path, argv: &[String]
     if families.v6 {
         wait_for_link_local(to).await;
     }
+    carry_leases(from, to, argv);
     let Some(mut child) = start(program, argv)? else { return Ok(()) };
     let deadline = Instant::now() + LEASE;
     while Instant::now() < deadline {
@@ -154,6 +156,24 @@ pub async fn hand_over(from: IfName, to: IfName, program: &Path, argv: &[String]
         }
     }
     Ok(())
+}
+
+/// dhclient notes its identity (DUID) and its leases in a file that is named after the link: without it a
+/// server would take it for another machine, and lend another address.
+fn carry_leases(from: IfName, to: IfName, argv: &[String]) {
+    let files = argv.windows(2).filter_map(|pair| match pair {
+        [option, path] if matches!(option.as_str(), "-lf" | "-df") => Some(path),
+        _ => None,
+    });
+    for path in files {
+        let old = renamed(path, to, from);
+        if old == *path {
+            continue;
+        }
+        if let Ok(text) = fs::read_to_string(old) {
+            let _ = fs::write(path, renamed(&text, from, to));
+        }
+    }
 }
 
 /// A client of IPv6 ends at once where the link has no address to ask from: the kernel first asks the
