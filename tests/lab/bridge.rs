@@ -472,7 +472,7 @@ fn the_session_survives_and_the_old_state_comes_back_unless_confirmed() {
         let mut change = lab.start("kvm1", &format!("{create} --confirm 60s"));
         let at = kill_at(&lab, done.min(3));
         // The one who asked for it is killed as well, before it can finish for the agent.
-        lab.run("kvm1", "kill -9 $(pidof virt-net) 2>/dev/null; true");
+        lab.run("kvm1", KILL);
         change.wait().unwrap();
         let again = if done % 2 == 0 {
             "virt-net show bridges >/dev/null"
@@ -591,6 +591,10 @@ fn changed_since_the_preview(lab: &Lab) {
     lab.run("kvm1", "ip address del 10.0.77.7/32 dev eth0");
 }
 
+/// All of virt-net, and waits until they are gone: until then the agent has its lock.
+pub(crate) const KILL: &str =
+    "kill -9 $(pidof virt-net) 2>/dev/null; while pidof virt-net >/dev/null; do sleep 0.05; done";
+
 /// Begins a change in a terminal, and takes the terminal away while it waits.
 fn hang_up(lab: &Lab) {
     let pty = portable_pty::native_pty_system();
@@ -600,14 +604,10 @@ fn hang_up(lab: &Lab) {
         "exec",
         "kvm1",
         "--",
-        "virt-net",
-        "bridge",
-        "create",
-        "br7",
-        "--port",
-        "eth0",
-        "--confirm",
-        "5s",
+        "sh",
+        "-c",
+        // Else the terminal's writer would type an empty line and the end of file as it goes, which is an answer.
+        "stty eof undef; exec virt-net bridge create br7 --port eth0 --confirm 5s",
     ]);
     command.env("VIRT_NET_LAB", lab.instance());
     let mut child = pair.slave.spawn_command(command).unwrap();

@@ -1,7 +1,7 @@
 //! The way back of a bridge's change is killed in the middle: whoever comes next finishes it, and the old
 //! state is there to the byte. Told to end, the process that carries it out goes back by itself.
 
-use crate::bridge::{FILES, STATE, assert_same, record, recorded, until, without_seconds};
+use crate::bridge::{FILES, KILL, STATE, assert_same, record, recorded, until, without_seconds};
 use crate::bridge_owners::{self, IFUPDOWN, NETWORKD_STATIC, NETWORKMANAGER, Played};
 use crate::lab::Lab;
 
@@ -31,7 +31,7 @@ fn killed_at_each_step_back(lab: &Lab, played: &Played) {
             progress["state"] == "rolling-back" && progress["done"] == back - 1
         });
         // The one who asked for it goes as well, before it can finish for the agent.
-        lab.run("kvm1", "kill -9 $(pidof virt-net)");
+        lab.run("kvm1", KILL);
         rollback.wait().unwrap();
         assert_eq!(recorded(lab), ("rolling-back".to_owned(), "somebody asked for it".to_owned()));
         let again = if back % 2 == 0 {
