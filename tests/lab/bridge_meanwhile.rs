@@ -72,7 +72,7 @@ fn what_it_needs_is_missing(lab: &Lab) {
     lab.run("lan", "ip link set lan0 arp on");
     let (ended, why) = recorded(lab);
     assert_eq!(ended, "rolled-back", "{why}");
-    assert!(why.contains("10.0.0.2, which answered before, does not answer any more"), "{why}");
+    assert!(why.contains("10.0.0.2, which answered before, does not answer on br7 any more"), "{why}");
     assert_same(&state(lab), &before, "the gateway did not answer");
 }
 
