@@ -178,9 +178,14 @@ impl Sources {
         self.ask_for_devices();
         self.settled(Duration::from_secs(10)).await;
         // A recording may be from before they were read.
-        let deadline = if self.updates.is_some() { Duration::from_secs(5) } else { Duration::ZERO };
+        let deadline = if self.updates.is_some() { Duration::from_secs(10) } else { Duration::ZERO };
         let known = |snapshot: &Snapshot| {
-            let told = snapshot.libvirt.node_nics.is_some() || !snapshot.health.libvirt.is_ok();
+            let told = match snapshot.health.libvirt {
+                SourceState::Ok => snapshot.libvirt.node_nics.is_some(),
+                // A host with many devices may need longer for their list than it takes to call libvirt hung.
+                SourceState::Starting | SourceState::Stale { .. } => false,
+                SourceState::Denied { .. } | SourceState::Down { .. } => true,
+            };
             snapshot.pci.read_at.0 != 0 && told
         };
         self.until(deadline, known).await

@@ -46,6 +46,7 @@ case $BOOT in
     step stop-create $create --confirm 300s
     step stop systemctl stop $(unit)
     step stop-told record
+    step stop-journal journalctl -q -o short-monotonic -u $(unit)
     step stop-back is enp1s0
     # Nobody confirms.
     step late $create --confirm 5s
@@ -92,8 +93,12 @@ fn a_change_outlives_its_session_and_a_reboot_keeps_what_was_confirmed() {
     }
     steps.ended("killed-journal", 0, &["code=killed, status=9/KILL", "restart counter is at 1"]);
     steps.ended("stop-create", 0, &["done, and seen in the kernel"]);
+    let text = steps.said("stop-create");
+    assert!(!text.contains("systemd does not look after"), "{text}");
     steps.ended("stop", 0, &[]);
-    steps.ended("stop-told", 0, &["rolled-back", "itsprocesswastoldtoend"]);
+    let told = steps.said("stop-told");
+    let is_back = told.contains("rolled-back") && told.contains("itsprocesswastoldtoend");
+    assert!(is_back, "{told}{}", steps.said("stop-journal"));
     steps.ended("stop-back", 0, &[]);
     steps.ended("late", 0, &["it is taken back in 5 s unless you run: virt-net confirm"]);
     steps.ended("late-end", 0, &[]);

