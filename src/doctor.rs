@@ -22,6 +22,7 @@ mod macvtap_lower_busy;
 mod missing_bridge_next_boot;
 mod mtu_mismatch;
 mod nat_rules_missing;
+mod network_unguarded;
 mod nic_link_down;
 mod no_input_for_dhcp;
 mod pending_change;
@@ -104,6 +105,12 @@ pub const CHECKS: &[Check] = &[
         &[Libvirt, Kernel, Firewall],
         nat_rules_missing::check,
         "an active NAT network without masquerade rules",
+    ),
+    check(
+        "network-unguarded",
+        &[Libvirt, Kernel, Firewall],
+        network_unguarded::check,
+        "an isolated or NAT network whose rules nothing jumps to",
     ),
     check(
         "dnsmasq-dead",

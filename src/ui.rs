@@ -24,7 +24,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget as _};
 
 use crate::app::action::{ACTIONS, Action, Spec};
-use crate::app::{App, Pane, RowId};
+use crate::app::{App, Pane};
 use crate::doctor::Severity;
 use crate::model::{Snapshot, SourceState, Timestamp};
 
@@ -183,14 +183,10 @@ fn draw_tabs(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     Paragraph::new(Line::from(spans)).render(area, frame.buffer_mut());
 }
 
-/// The selected NIC's chain: `centos7 ─ vnet0 ─ virbr0 ─ masquerade ─ eth0`, and its rates below.
+/// The chain of the selected row's NIC: `centos7 ─ vnet0 ─ virbr0 ─ masquerade ─ eth0`, and its rates below.
 fn draw_strip(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     let snapshot = app.snapshot();
-    let nic = match app.cursor(Pane::Nics) {
-        Some(RowId::Nic(id)) => snapshot.nic(id),
-        _ => None,
-    };
-    let Some(nic) = nic else { return };
+    let Some(nic) = app.nic_of_row(snapshot).and_then(|id| snapshot.nic(id)) else { return };
     let chain = chain(snapshot, nic).join(" ─ ");
     let rate = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), text::rate);
     let (address, origin) = words::address(nic);

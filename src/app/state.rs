@@ -12,7 +12,7 @@ use super::keymap::Keymap;
 use super::menu::Menu;
 use super::output::Output;
 use super::path::PathView;
-use super::rows::{self, RowId};
+use super::rows::{self, RowId, stack};
 use super::waiting::Waiting;
 use crate::app::{Action, Context};
 use crate::change::bridge::record::Progress;
@@ -375,6 +375,21 @@ impl App {
     #[must_use]
     pub fn is_changing(&self) -> bool {
         self.change.as_ref().is_some_and(|change| change.outcome.is_none())
+    }
+
+    /// The NIC of the selected row, if it has one that is there.
+    #[must_use]
+    pub fn nic_of_row(&self, snapshot: &Snapshot) -> Option<NicId> {
+        let nic = match self.cursor(self.focus)? {
+            RowId::Nic(nic) => Some(nic),
+            RowId::Port(bridge, port) => snapshot
+                .bridge_named(bridge)
+                .and_then(|bridge| bridge.ports.iter().find(|other| other.name == port))
+                .and_then(|port| port.nic),
+            RowId::Upper(lower, name) => stack::nic(snapshot, lower, name).map(|nic| nic.id),
+            _ => None,
+        };
+        nic.filter(|nic| snapshot.nic(*nic).is_some())
     }
 
     /// Which keys count now.

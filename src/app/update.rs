@@ -211,6 +211,8 @@ fn on_key(app: &mut App, key: Key) -> Vec<Effect> {
 /// Keeps what waits, or takes it back.
 fn answer(app: &mut App, answer: Answer) -> Vec<Effect> {
     match app.waiting.as_ref().map(|waiting| &waiting.progress) {
+        // One that somebody began just now is not seen yet, and taking it back is safe.
+        None if answer == Answer::Rollback => return vec![Effect::Answer(answer)],
         None => app.say("nothing waits to be kept"),
         Some(Progress::Prepared | Progress::Applying { .. }) if answer == Answer::Confirm => {
             app.say("it is not done yet: it can be kept when it is seen to work");

@@ -39,6 +39,12 @@ impl Watch {
         }
     }
 
+    /// Something was found that has not lasted yet.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.found.len() > self.shown.findings.len()
+    }
+
     /// What was found and has lasted.
     #[must_use]
     pub const fn report(&self) -> &Report {

@@ -36,11 +36,29 @@ impl Session {
 
     /// Hands the operator's answer to the agent.
     pub(super) fn answer(&self, answer: Answer) {
-        let Some(waiting) = &self.app.waiting else { return };
+        let Some(waiting) = &self.app.waiting else { return self.answer_unseen(answer) };
         if self.desk.answers.send((waiting.begun, answer)).is_err() {
             let text = "the answer cannot be written; use virt-net confirm, or virt-net rollback".to_owned();
             let _ = self.events.send(Event::Message(text));
         }
+    }
+
+    /// The same for a change that is not on the screen yet.
+    fn answer_unseen(&self, answer: Answer) {
+        let events = self.events.clone();
+        let is_live = self.sources.updates.is_some();
+        tokio::task::spawn_blocking(move || {
+            let records = Records::host();
+            // A recording has nothing to do with this host.
+            let text = match records.read().filter(|record| is_live && !record.is_final()) {
+                None => "nothing waits to be kept".to_owned(),
+                Some(record) => match records.answer(record.begun, answer) {
+                    Ok(()) => return,
+                    Err(error) => error.to_string(),
+                },
+            };
+            let _ = events.send(Event::Message(text));
+        });
     }
 }
 

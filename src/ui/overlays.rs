@@ -22,6 +22,15 @@ use super::words::SIGNS;
 use crate::app::action::{ACTIONS, Context, Spec};
 use crate::app::{App, Overlay};
 
+/// What is written into the rule below a list that is not shown whole.
+fn more_rule(hidden: usize, what: &str) -> String {
+    match hidden {
+        0 => String::new(),
+        1 => format!("─ 1 more {what} "),
+        many => format!("─ {many} more {what}s "),
+    }
+}
+
 pub(super) fn draw(app: &App, theme: Theme, area: Rect, frame: &mut Frame<'_>) {
     for (at, overlay) in app.overlays.iter().enumerate() {
         // What a form asks before it is carried out stands in its place.

@@ -139,6 +139,21 @@ fn rules(lab: &Lab) {
     lab.healthy("a restart of the daemon");
     lab.flows("centos7", INTERNET);
 
+    // libvirt's chains without the jumps to them: from outside guests are reached by who knows the way.
+    lab.run("pc", "ip route add 192.168.122.0/24 via 10.0.0.8");
+    let from_outside = "ping -c 1 -W 1 192.168.122.208 >/dev/null && echo yes || echo no";
+    assert_eq!(lab.run("pc", from_outside), "no\n");
+    lab.run("kvm1", "iptables -F FORWARD");
+    let jumps = &["nothing jumps to LIBVIRT_FWI, LIBVIRT_FWO, LIBVIRT_FWX"];
+    lab.found(("network-unguarded", "warning", jumps));
+    assert_eq!(lab.run("pc", from_outside), "yes\n");
+    let told = lab.run("kvm1", "virt-net network repair default --yes 2>&1; echo status $?");
+    assert!(told.contains("still missing: the jumps to LIBVIRT_FWI") && told.contains("status 1"), "{told}");
+    lab.libvirtd("kvm1", "restart");
+    lab.healthy("a restart of the daemon");
+    assert_eq!(lab.run("pc", from_outside), "no\n");
+    lab.run("pc", "ip route del 192.168.122.0/24 via 10.0.0.8");
+
     lab.run("kvm1", "kill -9 $(cat /run/libvirt/network/default.pid)");
     lab.found(("dnsmasq-dead", "error", &["DHCP on 192.168.122.1/24", "default.conf"]));
     assert!(!lab.asks_for_a_lease());

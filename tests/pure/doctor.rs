@@ -296,6 +296,16 @@ const CASES: &[Case] = &[
         ByHand,
     ),
     case(
+        "network-unguarded",
+        Warning,
+        |facts| {
+            let forward = chain(Family::Ip, "filter", "FORWARD");
+            Arc::make_mut(&mut facts.firewall).rules.retain(|rule| rule.chain != forward);
+        },
+        &["network default active, nat", "nothing jumps to LIBVIRT_FWI, LIBVIRT_FWO, LIBVIRT_FWX"],
+        ByHand,
+    ),
+    case(
         "dnsmasq-dead",
         Error,
         |facts| {
@@ -888,8 +898,14 @@ fn what_cannot_be_read_is_told_and_never_guessed() {
     let report = checked(&facts);
     assert_eq!(ids(&report), Vec::<&str>::new());
     let unchecked: Vec<&str> = report.unchecked.iter().map(|unchecked| unchecked.check).collect();
-    let expected =
-        ["nat-rules-missing", "dnsmasq-dead", "forward-policy-drop", "no-input-for-dhcp", "bridge-nf-call"];
+    let expected = [
+        "nat-rules-missing",
+        "network-unguarded",
+        "dnsmasq-dead",
+        "forward-policy-drop",
+        "no-input-for-dhcp",
+        "bridge-nf-call",
+    ];
     assert_eq!(unchecked, expected);
     assert!(report.unchecked.first().unwrap().why.contains("run as root"));
     // A daemon that is away: nothing is said from its old figures.

@@ -75,6 +75,8 @@ fn every_screen_says_what_waits_and_for_how_long() {
 fn it_is_kept_by_a_key_after_the_change_and_by_nothing_else() {
     let mut app = app();
     assert_eq!(press(&mut app, "K"), []);
+    // What somebody began just now is taken back before it is seen here.
+    assert_eq!(press(&mut app, "R"), [Effect::Answer(Answer::Rollback)]);
     waits(&mut app, Progress::Applying { done: 1, doing: "make eth0 a port".to_owned() });
     assert_eq!(press(&mut app, "K"), [], "it is not done yet");
     assert_eq!(press(&mut app, "R"), [Effect::Answer(Answer::Rollback)]);

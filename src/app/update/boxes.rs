@@ -7,7 +7,6 @@ use crate::app::action::Action;
 use crate::app::form::SwitchForm;
 use crate::app::forms::{Form, FormKind};
 use crate::app::menu::{Deed, Menu};
-use crate::app::rows::stack;
 use crate::app::{App, Code, Effect, Key, Overlay, RowId};
 use crate::change::console;
 use crate::model::guest::NicSource;
@@ -15,17 +14,7 @@ use crate::model::{DomainId, NicId};
 
 /// The NIC of the selected row, if it has one.
 pub(super) fn nic_of(app: &App) -> Option<NicId> {
-    let snapshot = app.live();
-    let nic = match app.cursor(app.focus) {
-        Some(RowId::Nic(nic)) => Some(nic),
-        Some(RowId::Port(bridge, port)) => snapshot
-            .bridge_named(bridge)
-            .and_then(|bridge| bridge.ports.iter().find(|other| other.name == port))
-            .and_then(|port| port.nic),
-        Some(RowId::Upper(lower, name)) => stack::nic(snapshot, lower, name).map(|nic| nic.id),
-        _ => None,
-    };
-    nic.filter(|nic| snapshot.nic(*nic).is_some())
+    app.nic_of_row(app.live())
 }
 
 pub(super) fn open_switch(app: &mut App, nic: Option<NicId>) {

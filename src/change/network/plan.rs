@@ -132,6 +132,9 @@ pub struct Services {
     pub dhcp: bool,
     /// Subnets that a rule masquerades.
     pub masqueraded: Vec<IpNet>,
+    /// The bridge that rules keep apart; `None` where libvirt makes none.
+    #[serde(default)]
+    pub guarded: Option<IfName>,
 }
 
 /// What a step does.

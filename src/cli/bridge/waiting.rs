@@ -7,7 +7,7 @@ use crate::change::bridge::record::{Answer, Progress, Record, Records};
 use crate::change::bridge::{agent, course};
 use crate::cli::{ExitStatus, complain, print};
 use crate::source::now;
-use crate::ui::text::escape;
+use crate::ui::text::{escape, span};
 
 /// `virt-net confirm` and `virt-net rollback`.
 pub(in crate::cli) async fn answer(answer: Answer) -> Result<ExitStatus> {
@@ -18,10 +18,15 @@ pub(in crate::cli) async fn answer(answer: Answer) -> Result<ExitStatus> {
     let records = Records::host();
     let found = records.read();
     if let Some(why) = course::unanswerable(found.as_ref(), answer) {
-        if let Some(record) = &found {
-            tell(record)?;
-        }
-        complain(why);
+        let last = found.map(|record| {
+            let which = if record.is_final() { "the last change" } else { "the change" };
+            format!(
+                "; {which} was {} ago: {}",
+                span(now().millis_since(record.begun)),
+                course::words(&record)
+            )
+        });
+        complain(&escape(&format!("{why}{}", last.unwrap_or_default())));
         return Ok(ExitStatus::Refused);
     }
     let Some(record) = found else { return Ok(ExitStatus::Refused) };

@@ -1,8 +1,11 @@
 //! PURE. Which rules packets get to at all: a rule in a chain that nothing jumps to does nothing.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 
-use super::{Action, ChainId, FirewallFacts, Match, Rule};
+use super::{Action, ChainId, Family, FirewallFacts, Match, Rule};
+use crate::model::IfName;
 
 impl FirewallFacts {
     /// Jumps followed before a chain counts as not reached; the kernel's own limit is 16.
@@ -19,6 +22,38 @@ impl FirewallFacts {
         let hides =
             |rule: &&Rule| matches!(rule.action, Some(Action::Masquerade { .. } | Action::Snat { .. }));
         self.rules.iter().filter(hides).any(|rule| names(rule) && self.is_reached(&rule.chain))
+    }
+
+    /// A rule about packets to or from this bridge stands in a chain that forwarded packets get to.
+    #[must_use]
+    pub fn guards(&self, bridge: IfName) -> bool {
+        self.about(bridge).any(|rule| self.is_reached(&rule.chain))
+    }
+
+    /// Names of chains with rules about packets to or from this bridge that packets do not get to.
+    #[must_use]
+    pub fn unreached(&self, bridge: IfName) -> BTreeSet<String> {
+        let chains = self.about(bridge).map(|rule| &rule.chain).filter(|chain| !self.is_reached(chain));
+        chains.map(|chain| chain.chain.clone()).collect()
+    }
+
+    /// Rules of the filter for packets through the host to or from this bridge.
+    fn about(&self, bridge: IfName) -> impl Iterator<Item = &Rule> {
+        let name = bridge.to_string();
+        let is_about = move |rule: &&Rule| {
+            let is_forward = match rule.chain.table.as_str() {
+                "filter" => rule.chain.chain.contains("FW") || rule.chain.chain == "FORWARD",
+                "libvirt_network" => !rule.chain.chain.contains("nat"),
+                _ => false,
+            };
+            let names = |part: &Match| match part {
+                Match::InInterface { name: link, negated: false }
+                | Match::OutInterface { name: link, negated: false } => *link == name,
+                _ => false,
+            };
+            is_forward && rule.chain.family != Family::Ip6 && rule.matches.iter().any(names)
+        };
+        self.rules.iter().filter(is_about)
     }
 
     /// The chain hangs on a hook, or one that does jumps to it.

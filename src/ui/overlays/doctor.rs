@@ -36,7 +36,9 @@ pub(super) fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, frame: &m
     text.extend(unchecked(report, theme, room));
     let listed = report.findings.len().max(1);
     let wanted = u16::try_from(listed + text.len() + 3).unwrap_or(u16::MAX);
-    let title = format!(" Doctor · {} ", report.words());
+    let is_in_doubt = report.findings.is_empty() && app.doctor.is_in_doubt();
+    let words = if is_in_doubt { "something has just changed".to_owned() } else { report.words() };
+    let title = format!(" Doctor · {words} ");
     let inner = frame_box(&title, columns, wanted.min(area.height), theme, area, frame);
     // The list never takes more than half: the text below is what it is for.
     let most = usize::from(inner.height / 2).max(1);
@@ -53,9 +55,13 @@ pub(super) fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, frame: &m
         .collect();
     if report.findings.is_empty() {
         let made = CHECKS.len() - report.unchecked.len();
-        let (glyph, role) =
-            if report.unchecked.is_empty() { ("✔", Role::Good) } else { ("•", Role::Text) };
-        let line = format!(" {glyph} {}: {made} checks made", report.words());
+        let (glyph, role) = match (is_in_doubt, report.unchecked.is_empty()) {
+            (true, _) => ("◐", Role::Warn),
+            (false, true) => ("✔", Role::Good),
+            (false, false) => ("•", Role::Text),
+        };
+        let more = if is_in_doubt { "; what lasts is told here in a moment" } else { "" };
+        let line = format!(" {glyph} {words}: {made} checks made{more}");
         list.push(Line::styled(line, theme.style(role)));
     }
     if !text.is_empty() {

@@ -14,7 +14,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{frame_box, over_preview, preview};
+use super::{frame_box, more_rule, over_preview, preview};
 use crate::app::forms::{Field, Form, Value};
 use crate::ui::text::{escape, fit, truncate, width, wrap};
 use crate::ui::theme::{Role, Theme};
@@ -37,11 +37,7 @@ pub(super) fn draw(form: &Form, theme: Theme, area: Rect, frame: &mut Frame<'_>)
     let hint = fields.len() - form.shown().count();
     let first = (cursor + hint).saturating_sub(for_fields - 1);
     let more = fields.len() - for_fields;
-    let rule = match more {
-        0 => String::new(),
-        1 => "─ 1 more field ".to_owned(),
-        more => format!("─ {more} more fields "),
-    };
+    let rule = more_rule(more, "field");
     let lines: Vec<Line<'_>> = fields.into_iter().skip(first).take(for_fields).collect();
     over_preview(lines, &rule, below, form.scroll, inner, theme, frame)
 }

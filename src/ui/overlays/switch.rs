@@ -16,7 +16,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{frame_box, over_preview, preview};
+use super::{frame_box, more_rule, over_preview, preview};
 use crate::app::App;
 use crate::app::form::{Effective, SwitchForm};
 use crate::change::{Availability, Bounce, Choice, Target};
@@ -49,7 +49,9 @@ pub(super) fn draw(app: &App, form: &SwitchForm, theme: Theme, area: Rect, frame
     let mut lines = vec![Line::from(vec![Span::styled(" now   ", theme.style(Role::Dim)), Span::raw(now)])];
     lines.extend(choices.into_iter().skip(first).take(for_choices));
     lines.extend(settings);
-    over_preview(lines, "", below, form.scroll, inner, theme, frame)
+    let hidden = form.choices.len() - for_choices;
+    let rule = more_rule(hidden, "target");
+    over_preview(lines, &rule, below, form.scroll, inner, theme, frame)
 }
 
 fn choice<'a>(choice: &Choice, form: &SwitchForm, at: usize, theme: Theme, room: usize) -> Line<'a> {

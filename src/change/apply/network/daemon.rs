@@ -62,11 +62,19 @@ async fn missing(network: &str, services: &Services) -> Result<Vec<String>, Trou
     if services.dhcp && !has_dnsmasq(network) {
         missing.push("the DHCP server".to_owned());
     }
-    if !services.masqueraded.is_empty() {
+    if !services.masqueraded.is_empty() || services.guarded.is_some() {
         let facts = tokio::task::spawn_blocking(firewall::read_once).await?;
         let facts = facts.map_err(|error| Trouble::Unproven(error.to_string()))?;
         let lost = services.masqueraded.iter().filter(|subnet| !facts.masquerades(**subnet));
         missing.extend(lost.map(|subnet| format!("the masquerade rule of {subnet}")));
+        if let Some(bridge) = services.guarded.filter(|bridge| !facts.guards(*bridge)) {
+            let chains = Vec::from_iter(facts.unreached(bridge)).join(", ");
+            missing.push(if chains.is_empty() {
+                format!("the rules about {bridge}")
+            } else {
+                format!("the jumps to {chains}, which libvirt makes only when it starts")
+            });
+        }
     }
     Ok(missing)
 }

@@ -203,7 +203,13 @@ impl<'a> Existing<'a> {
             .iter()
             .map(|subnet| subnet.gateway.trunc())
             .filter(|subnet| nat && subnet.addr().is_ipv4());
-        let services = Services { dhcp: subnets.iter().any(Subnet::has_dhcp), masqueraded: v4.collect() };
+        let is_guarded =
+            matches!(self.network.forward(), ForwardMode::Isolated | ForwardMode::Nat | ForwardMode::Route);
+        let services = Services {
+            dhcp: subnets.iter().any(Subnet::has_dhcp),
+            masqueraded: v4.collect(),
+            guarded: self.network.bridge().filter(|_| is_guarded && !subnets.is_empty()),
+        };
         let text = "have libvirt make its rules and DHCP server again".to_owned();
         NetworkStep { action: Action::Reload(services), undo: Vec::new(), text }
     }
