@@ -458,12 +458,16 @@ _virt__net() {
             return 0
             ;;
         virt__subcmd__net__subcmd__bridge__subcmd__agent)
-            opts="-c -h --take-lock --connect --replay --config --help"
+            opts="-c -h --take-lock --begun --connect --replay --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --begun)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --connect)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

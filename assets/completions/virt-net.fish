@@ -305,6 +305,7 @@ complete -c virt-net -n "__fish_virt_net_using_subcommand rollback" -s c -l conn
 complete -c virt-net -n "__fish_virt_net_using_subcommand rollback" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand rollback" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand rollback" -s h -l help -d 'Print help'
+complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -l begun -d 'The change it is started for, in milliseconds since 1970; any if not given' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -s c -l connect -d 'libvirt to talk to [default: `LIBVIRT_DEFAULT_URI`, else qemu:///system]' -r
 complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -l replay -d 'Show a recording that `virt-net dump` wrote instead of this host' -r -F
 complete -c virt-net -n "__fish_virt_net_using_subcommand bridge-agent" -l config -d 'Settings of the screen [default: ~/.config/virt-net/config.toml, else /etc/virt-net/config.toml]' -r -F

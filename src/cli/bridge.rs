@@ -16,7 +16,7 @@ use crate::change::bridge::record::{Answer, Progress, Record, Records};
 use crate::change::bridge::{
     Addressing, BridgePlan, BridgeWant, Lasting, Stp, agent, course, evidence, plan,
 };
-use crate::model::IfName;
+use crate::model::{IfName, Timestamp};
 use crate::source::{self, SourceOptions};
 use crate::ui::text::escape;
 
@@ -258,12 +258,15 @@ pub struct AgentArgs {
     /// The lock is not the standard input
     #[arg(long)]
     take_lock: bool,
+    /// The change it is started for, in milliseconds since 1970; any if not given
+    #[arg(long)]
+    begun: Option<u64>,
     /// Where the record is
     directory: PathBuf,
 }
 
 pub(super) async fn agent(args: &AgentArgs) -> Result<ExitStatus> {
     let lock = if args.take_lock { agent::Lock::Take } else { agent::Lock::Inherited };
-    agent::run(&args.directory, lock).await?;
+    agent::run(&args.directory, lock, args.begun.map(Timestamp)).await?;
     Ok(ExitStatus::Done)
 }

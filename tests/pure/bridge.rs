@@ -590,6 +590,18 @@ async fn what_was_confirmed_is_kept_and_remembered_over_a_reboot() {
     assert_eq!(agent::recover(&records).await, None);
 }
 
+/// systemd starts one again whose change somebody else has brought to its end meanwhile.
+#[tokio::test]
+async fn an_agent_carries_out_the_change_that_it_was_started_for_and_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = Records::at(directory.path());
+    let plan = create(&host(facts()), "br0", "eth0").unwrap();
+    records.prepare(plan, Duration::from_secs(60), Timestamp(7)).unwrap();
+    let earlier = Some(Timestamp(6));
+    agent::run(directory.path(), agent::Lock::Inherited, earlier).await.unwrap();
+    assert_eq!(records.read().unwrap().progress, Progress::Prepared);
+}
+
 /// A unit whose DHCP client lives is there for long, and with it its name.
 #[test]
 fn each_change_has_a_unit_of_its_own_with_time_to_take_it_back() {
@@ -600,5 +612,9 @@ fn each_change_has_a_unit_of_its_own_with_time_to_take_it_back() {
     assert_eq!(named(7).as_deref(), Some("--unit=virt-net-bridge-7"));
     assert_ne!(named(7), named(8));
     assert!(unit(7).contains(&"--property=TimeoutStopSec=600".to_owned()));
-    assert!(unit(7).ends_with(&["bridge-agent", "--take-lock", "/var/lib/virt-net"].map(str::to_owned)));
+    assert!(
+        unit(7).ends_with(
+            &["bridge-agent", "--take-lock", "--begun", "7", "/var/lib/virt-net"].map(str::to_owned)
+        )
+    );
 }

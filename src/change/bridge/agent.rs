@@ -33,6 +33,8 @@ pub use self::launch::{start, unit};
 pub const COMMAND: &str = "bridge-agent";
 /// Its argument when the lock is not its standard input.
 pub const TAKE_LOCK: &str = "--take-lock";
+/// Its argument that names the change it is started for.
+pub const BEGUN: &str = "--begun";
 
 /// How often the agent looks for an answer, and for the kernel to be as it must.
 const POLL: Duration = Duration::from_millis(100);
@@ -60,7 +62,7 @@ pub enum Lock {
 ///
 /// # Errors
 /// The record cannot be written; then nothing is changed, or what was changed has been put back.
-pub async fn run(directory: &Path, lock: Lock) -> Result<(), RecordError> {
+pub async fn run(directory: &Path, lock: Lock, begun: Option<Timestamp>) -> Result<(), RecordError> {
     // A session of its own: neither ctrl-C nor the hang-up of a terminal reaches it.
     let _ = nix::unistd::setsid();
     let mut told = Told::listen();
@@ -69,7 +71,9 @@ pub async fn run(directory: &Path, lock: Lock) -> Result<(), RecordError> {
         Lock::Inherited => None,
         Lock::Take => Some(take(&records).await?),
     };
-    let Some(mut record) = records.read() else { return Ok(()) };
+    // Started again after its change had come to an end without it, it must not take the next one from its own agent.
+    let is_own = |record: &Record| begun.is_none_or(|begun| begun == record.begun);
+    let Some(mut record) = records.read().filter(is_own) else { return Ok(()) };
     match record.progress {
         Progress::Prepared => {}
         _ if record.progress.is_final() => return Ok(()),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{COMMAND, POLL, TAKE_LOCK};
+use super::{BEGUN, COMMAND, POLL, TAKE_LOCK};
 use crate::change::bridge::record::{Progress, Record, RecordError, Records};
 use crate::model::Timestamp;
 
@@ -88,6 +88,7 @@ pub fn unit(program: &Path, directory: &Path, begun: Timestamp) -> Vec<String> {
     argv.extend(properties.iter().map(|property| format!("--property={property}")));
     argv.push("--".to_owned());
     argv.push(program.display().to_string());
-    argv.extend([COMMAND.to_owned(), TAKE_LOCK.to_owned(), directory.display().to_string()]);
+    argv.extend([COMMAND, TAKE_LOCK, BEGUN].map(str::to_owned));
+    argv.extend([begun.0.to_string(), directory.display().to_string()]);
     argv
 }

@@ -94,9 +94,23 @@ impl Planner<'_> {
         if on_top.is_empty() {
             return Ok(link);
         }
+        let is_shim =
+            |other: &Link| other.lower == Some(link.index) && matches!(other.kind, LinkKind::Macvlan { .. });
+        let shims: Vec<String> = self
+            .snapshot
+            .kernel
+            .links
+            .iter()
+            .filter(|other| is_shim(other))
+            .map(|other| other.name.to_string())
+            .collect();
+        let shims = shims.iter().map(|name| format!("; delete the host's own: virt-net shim delete {name}"));
         self.refuse(
             format!("macvtaps are on {}: {}", link.name, on_top.join(", ")),
-            "plug these NICs into a network first, and into the new bridge afterwards: virt-net switch",
+            format!(
+                "plug these NICs into a network first, and into the new bridge afterwards: virt-net switch{}",
+                shims.collect::<String>()
+            ),
         )
     }
 
