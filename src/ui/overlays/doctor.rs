@@ -60,8 +60,12 @@ pub(super) fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, frame: &m
             (false, true) => ("✔", Role::Good),
             (false, false) => ("•", Role::Text),
         };
-        let more = if is_in_doubt { "; what lasts is told here in a moment" } else { "" };
-        let line = format!(" {glyph} {words}: {made} checks made{more}");
+        let rest = if is_in_doubt {
+            "what lasts is told here in a moment".to_owned()
+        } else {
+            format!("{made} checks made")
+        };
+        let line = format!(" {glyph} {words}: {rest}");
         list.push(Line::styled(line, theme.style(role)));
     }
     if !text.is_empty() {
