@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::finding::Fix;
 use crate::change::target::quote;
 use crate::model::kernel::{Link, LinkKind, Route};
 use crate::model::network::ForwardMode;
@@ -123,6 +124,14 @@ pub(super) fn master<'a>(snapshot: &'a Snapshot, link: &Link) -> Option<&'a Link
 /// The first address of a subnet that is not the host's own: one that a guest might have.
 pub(super) fn some_guest_address(gateway: IpNet) -> Option<IpAddr> {
     gateway.hosts().find(|address| *address != gateway.addr())
+}
+
+/// The jumps to its own chains libvirt makes only when it starts.
+pub(super) fn restart_of_the_daemon() -> Fix {
+    Fix::by_hand(
+        "restart the network daemon: guests and their taps stay (never net-destroy and net-start)",
+        ["systemctl restart libvirtd || systemctl restart virtnetworkd".to_owned()],
+    )
 }
 
 /// Who changed the firewall last, if the kernel told.

@@ -80,10 +80,7 @@ fn finding(snapshot: &Snapshot, network: &Network, subnet: IpNet, ways: &[IfName
     let own = firewall.chains.iter().find(|chain| chain.id.table == "nat" && chain.id.chain == "LIBVIRT_PRT");
     let native = firewall.chains.iter().any(|chain| chain.id.table == "libvirt_network");
     let lost_its_jump = own.map_or(!native, |chain| !firewall.is_reached(&chain.id));
-    let restart = Fix::by_hand(
-        "restart the network daemon: guests and their taps stay (never net-destroy and net-start)",
-        ["systemctl restart libvirtd || systemctl restart virtnetworkd".to_owned()],
-    );
+    let restart = look::restart_of_the_daemon();
     if lost_its_jump {
         return finding
             .firewall("nothing jumps to libvirt's own chain: a reload cannot put that back")

@@ -1,7 +1,7 @@
 //! PURE. An isolated or NAT network that nothing keeps apart any more: libvirt's rules about it are gone or nothing
 //! jumps to them, and no other rule stops who comes from outside.
 
-use super::finding::{Finding, Fix, Severity, Subject};
+use super::finding::{Finding, Severity, Subject};
 use super::look;
 use crate::model::firewall::Hook;
 use crate::model::network::ForwardMode;
@@ -56,8 +56,5 @@ fn finding(snapshot: &Snapshot, network: &Network, bridge: &Bridge, severity: Se
             "Who knows a way by this host reaches these guests from outside, and they reach out where an answer finds \
              its way back. Somebody flushed or reloaded the firewall after the network was started.",
         )
-        .fix(Fix::by_hand(
-            "restart the network daemon: guests and their taps stay (never net-destroy and net-start)",
-            ["systemctl restart libvirtd || systemctl restart virtnetworkd".to_owned()],
-        ))
+        .fix(look::restart_of_the_daemon())
 }

@@ -74,8 +74,7 @@ fn ended(lab: &Lab, why: &str) {
 #[ignore = "needs root: starts the lab"]
 fn told_to_end_it_takes_everything_back_and_the_way_back_goes_on() {
     let lab = Lab::up("bridge-told", &["--managers"]);
-    lab.run("kvm1", IFUPDOWN.files);
-    IFUPDOWN.boot(&lab);
+    IFUPDOWN.set_up(&lab);
     bridge_owners::until(&lab, "ifupdown", SETTLED);
     let before = state(&lab);
     for (step, signal) in [(1, "TERM"), (2, "INT"), (3, "QUIT")] {

@@ -35,8 +35,7 @@ fn processes(lab: &Lab, name: &str) -> Vec<String> {
 #[ignore = "needs root: starts the lab"]
 fn clients_of_root_go_along_and_nobody_elses_program_is_run() {
     let lab = Lab::up("bridge-clients", &["--managers"]);
-    lab.run("kvm1", IFUPDOWN.files);
-    IFUPDOWN.boot(&lab);
+    IFUPDOWN.set_up(&lab);
 
     lab.run("kvm1", STRANGERS);
     let strangers = processes(&lab, "/dhclient");
@@ -83,8 +82,7 @@ fn clients_of_root_go_along_and_nobody_elses_program_is_run() {
 #[ignore = "needs root: starts the lab"]
 fn a_router_that_announces_itself_answers_over_the_bridge() {
     let lab = Lab::up("bridge-router", &["--managers"]);
-    lab.run("kvm1", IFUPDOWN.files);
-    IFUPDOWN.boot(&lab);
+    IFUPDOWN.set_up(&lab);
     lab.run(
         "lan",
         "ip -6 address add fd00:7::1/64 dev lan0 nodad; dnsmasq --conf-file=/dev/null --interface=lan0 --bind-dynamic \

@@ -80,8 +80,7 @@ fn what_it_needs_is_missing(lab: &Lab) {
 #[ignore = "needs root: starts the lab"]
 fn what_others_do_meanwhile_is_noticed_and_left_alone() {
     let lab = Lab::up("bridge-meanwhile", &["--managers"]);
-    lab.run("kvm1", IFUPDOWN.files);
-    IFUPDOWN.boot(&lab);
+    IFUPDOWN.set_up(&lab);
     a_network_takes_the_name(&lab);
     what_it_needs_is_missing(&lab);
 }

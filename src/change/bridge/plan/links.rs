@@ -79,37 +79,28 @@ impl Planner<'_> {
 
     /// The kernel refuses a port that has macvtaps or macvlans on top (`EBUSY`).
     fn without_macvtaps<'a>(&self, link: &'a Link) -> Result<&'a Link, Refusal> {
-        let on_top: Vec<String> = self
-            .snapshot
-            .kernel
-            .links
-            .iter()
+        let links = self.snapshot.kernel.links.iter();
+        let on_top: Vec<&Link> = links
             .filter(|other| other.lower == Some(link.index) && !other.lower_elsewhere)
             .filter(|other| matches!(other.kind, LinkKind::Macvtap { .. } | LinkKind::Macvlan { .. }))
-            .map(|other| {
-                let nic = self.snapshot.nics.iter().find(|nic| nic.link == Some(other.index));
-                nic.map_or_else(|| other.name.to_string(), |nic| format!("{} ({})", nic.guest, other.name))
-            })
             .collect();
         if on_top.is_empty() {
             return Ok(link);
         }
-        let is_shim =
-            |other: &Link| other.lower == Some(link.index) && matches!(other.kind, LinkKind::Macvlan { .. });
-        let shims: Vec<String> = self
-            .snapshot
-            .kernel
-            .links
-            .iter()
-            .filter(|other| is_shim(other))
-            .map(|other| other.name.to_string())
+        let words = |other: &&Link| {
+            let nic = self.snapshot.nics.iter().find(|nic| nic.link == Some(other.index));
+            nic.map_or_else(|| other.name.to_string(), |nic| format!("{} ({})", nic.guest, other.name))
+        };
+        let names: Vec<String> = on_top.iter().map(words).collect();
+        let shims = on_top.iter().filter(|other| matches!(other.kind, LinkKind::Macvlan { .. }));
+        let shims: Vec<String> = shims
+            .map(|shim| format!("; delete the host's own: virt-net shim delete {}", shim.name))
             .collect();
-        let shims = shims.iter().map(|name| format!("; delete the host's own: virt-net shim delete {name}"));
         self.refuse(
-            format!("macvtaps are on {}: {}", link.name, on_top.join(", ")),
+            format!("macvtaps are on {}: {}", link.name, names.join(", ")),
             format!(
                 "plug these NICs into a network first, and into the new bridge afterwards: virt-net switch{}",
-                shims.collect::<String>()
+                shims.concat()
             ),
         )
     }
